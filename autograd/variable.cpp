@@ -1,0 +1,224 @@
+#include "autograd/variable.h"
+
+#include <atomic>
+
+#include "autograd/engine.h"
+#include "autograd/record.h"
+#include "autograd/variable_state.h"
+
+namespace sfumato {
+namespace {
+
+thread_local bool grad_mode = true;
+
+const Variable& undefined() {
+  static const Variable none{};
+  return none;
+}
+
+}  // namespace
+
+bool grad_enabled() { return grad_mode; }
+GradModeGuard::GradModeGuard(bool enabled) : previous_(grad_mode) { grad_mode = enabled; }
+GradModeGuard::~GradModeGuard() { grad_mode = previous_; }
+
+Variable::Variable(const Tensor& value, bool requires_grad) {
+  if (!value.defined()) {
+    check(!requires_grad, "variable: an undefined tensor cannot require a gradient");
+    return;
+  }
+  check(!requires_grad || value.dtype() == DType::f32 || value.dtype() == DType::f64,
+        "variable: only f32 and f64 tensors have gradients, got ", value.dtype());
+  state_ = std::make_shared<detail::VariableState>();
+  state_->value = value;
+  state_->requires_grad = requires_grad;
+}
+
+Variable::Variable(const Tensor& value, std::shared_ptr<Node> producer) : Variable(value) {
+  state_->requires_grad = true;
+  state_->producer = std::move(producer);
+}
+
+const Tensor& Variable::tensor() const {
+  static const Tensor none{};
+  return defined() ? state_->value : none;
+}
+
+bool Variable::requires_grad() const { return defined() && state_->requires_grad; }
+bool Variable::is_leaf() const { return !defined() || state_->producer == nullptr; }
+const Variable& Variable::grad() const { return defined() ? state_->grad : undefined(); }
+
+void Variable::set_grad(const Variable& gradient) {
+  check(defined() && is_leaf(), "set_grad: only leaves keep a gradient");
+  check(!gradient.defined() || gradient.shape() == shape(), "set_grad: the variable has shape ", shape(),
+        " but the gradient ", gradient.shape());
+  state_->grad = gradient;
+}
+
+void Variable::zero_grad() {
+  if (defined()) {
+    state_->grad = Variable();
+  }
+}
+
+void Variable::set_tensor(const Tensor& value) {
+  check(defined() && is_leaf(), "set_tensor: only a leaf's tensor can be replaced");
+  check(value.dtype() == dtype(), "set_tensor: the variable is ", dtype(), " but the tensor ", value.dtype());
+  state_->value = value;
+}
+
+void Variable::set_grad_buffer(const Tensor& buffer) {
+  check(defined() && is_leaf(), "set_grad_buffer: only leaves keep a gradient");
+  check(!buffer.defined() || (buffer.shape() == shape() && buffer.dtype() == dtype()),
+        "set_grad_buffer: the variable is ", dtype(), " ", shape(), " but the buffer ", buffer.dtype(), " ",
+        buffer.shape());
+  state_->grad_buffer = buffer;
+  state_->grad = Variable();
+}
+
+Variable Variable::detach() const { return Variable(tensor()); }
+
+void Variable::backward(const Variable& gradient, const BackwardOptions& options) const {
+  check(requires_grad(), "backward: the variable does not require a gradient");
+  run_backward(std::span(this, 1), gradient.defined() ? std::span(&gradient, 1) : std::span<const Variable>(), options);
+}
+
+void Variable::register_hook(GradientHook hook) {
+  check(requires_grad(), "register_hook: the variable does not require a gradient");
+  (is_leaf() ? state_->hooks : state_->producer->hooks()).push_back(std::move(hook));
+}
+
+void Variable::register_post_accumulate_hook(PostAccumulateHook hook) {
+  check(requires_grad() && is_leaf(), "register_post_accumulate_hook: only for leaves that require a gradient");
+  state_->post_accumulate_hooks.push_back(std::move(hook));
+}
+
+std::vector<Variable> grad(std::span<const Variable> outputs, std::span<const Variable> inputs,
+                           std::span<const Variable> grad_outputs, const BackwardOptions& options) {
+  return run_grad(outputs, inputs, grad_outputs, options);
+}
+
+std::vector<Variable> grad(const Variable& output, std::span<const Variable> inputs, const Variable& grad_output,
+                           const BackwardOptions& options) {
+  return run_grad(std::span(&output, 1), inputs,
+                  grad_output.defined() ? std::span(&grad_output, 1) : std::span<const Variable>(), options);
+}
+
+// ---- nodes ----
+
+namespace {
+
+std::atomic<uint64_t> node_counter{0};
+
+}  // namespace
+
+Node::Node(const char* name) : name_(name), order_(node_counter.fetch_add(1, std::memory_order_relaxed)) {}
+Node::~Node() = default;
+
+void Node::note_output(const Tensor& out) {
+  output_shape_ = out.shape();
+  output_dtype_ = out.dtype();
+}
+
+void Node::keep_output(const Tensor& out) {
+  note_output(out);
+  output_ = out;
+  output_version_ = out.version();
+}
+
+Variable Node::output() const {
+  check(output_.version() == output_version_, "backward: the output of '", name_,
+        "' has been modified in place since (version ", output_.version(), ", saved at ", output_version_, ")");
+  return Variable(output_, const_cast<Node*>(this)->shared_from_this());
+}
+
+void Node::release() {
+  released_ = true;
+  release_rules();
+  output_ = Tensor();
+}
+
+namespace detail {
+
+void DeferredDelete::operator()(Node* node) const {
+  // Deleting a node drops its inputs' nodes; a long chain would recurse as deep as it is long. So the first deletion
+  // drains a list, and those that it causes only add to it.
+  thread_local std::vector<Node*> pending;
+  thread_local bool draining = false;
+  pending.push_back(node);
+  if (draining) {
+    return;
+  }
+  draining = true;
+  while (!pending.empty()) {
+    Node* next = pending.back();
+    pending.pop_back();
+    delete next;
+  }
+  draining = false;
+}
+
+Edge edge_to(const Variable& input) {
+  const auto& state = input.state();
+  Edge edge;
+  edge.shape = state->value.shape();
+  if (state->producer != nullptr) {
+    edge.node = state->producer;
+  } else {
+    edge.leaf = state;
+  }
+  return edge;
+}
+
+namespace {
+
+// The node of an op on a list: rules of one type, one per input.
+class ListNode final : public Node {
+ public:
+  using Rule = std::function<Variable(const Variable&)>;
+  explicit ListNode(const char* name) : Node(name) {}
+  std::vector<Edge> edges;
+  std::vector<Rule> rules;
+
+  int input_count() const override { return static_cast<int>(edges.size()); }
+  void apply(const Variable& gradient, Variable* results) const override {
+    for (size_t i = 0; i < rules.size(); ++i) {
+      if (rules[i]) {
+        results[i] = rules[i](gradient);
+      }
+    }
+  }
+  void collect_edges(Edge** out) override {
+    for (size_t i = 0; i < edges.size(); ++i) {
+      out[i] = &edges[i];
+    }
+  }
+  void release_rules() override { rules.assign(rules.size(), nullptr); }
+};
+
+}  // namespace
+}  // namespace detail
+
+Variable record_list(const char* name, const Tensor& out, std::span<const Variable> inputs,
+                     const std::function<std::function<Variable(const Variable&)>(size_t)>& make_rule) {
+  std::shared_ptr<detail::ListNode> node;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!detail::needs_gradient(inputs[i])) {
+      continue;
+    }
+    if (node == nullptr) {
+      node = std::shared_ptr<detail::ListNode>(new detail::ListNode(name), detail::DeferredDelete{});
+      node->edges.resize(inputs.size());
+      node->rules.resize(inputs.size());
+    }
+    node->edges[i] = detail::edge_to(inputs[i]);
+    node->rules[i] = make_rule(i);
+  }
+  if (node == nullptr) {
+    return Variable(out);
+  }
+  node->note_output(out);
+  return Variable(out, std::move(node));
+}
+
+}  // namespace sfumato

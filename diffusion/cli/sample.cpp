@@ -1,0 +1,114 @@
+// `sfumato sample`: images from a model folder.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "diffusion/cli/exit_codes.h"
+#include "diffusion/cli/verbs.h"
+#include "diffusion/image/png.h"
+#include "diffusion/pipeline/sample.h"
+#include "diffusion/train/progress.h"
+#include "tensor/io/safetensors.h"
+#include "tensor/parallel.h"
+
+namespace sfumato::cli {
+namespace {
+
+struct SampleArguments {
+  std::string model, out, noise, spacing, prediction_type, variance_type;
+  std::optional<bool> clip_sample;
+  SampleOptions options;
+};
+
+void override_scheduler(const SampleArguments& arguments, SchedulerConfig& scheduler) {
+  if (!arguments.spacing.empty()) {
+    scheduler.timestep_spacing = parse_timestep_spacing(arguments.spacing);
+  }
+  if (!arguments.prediction_type.empty()) {
+    scheduler.prediction_type = parse_prediction_type(arguments.prediction_type);
+  }
+  if (!arguments.variance_type.empty()) {
+    scheduler.variance_type = parse_variance_type(arguments.variance_type);
+  }
+  scheduler.clip_sample = arguments.clip_sample.value_or(scheduler.clip_sample);
+}
+
+void write_samples(const std::string& out, const Tensor& images) {
+  if (out.ends_with(".safetensors")) {
+    save_safetensors(out, {{"samples", images}});
+  } else {
+    save_image_grid(out, images);
+  }
+}
+
+int sample(SampleArguments arguments, const Common& common) {
+  Pipeline pipeline = load_pipeline(arguments.model);
+  override_scheduler(arguments, pipeline.scheduler);
+  if (!arguments.noise.empty()) {
+    const Tensor x_T = SafetensorsReader(arguments.noise).read("x_T").to(DType::f32);
+    check(x_T.dim() == 4 && x_T.size(1) == pipeline.unet->config().in_channels, arguments.noise,
+          ": tensor x_T must be (N, ", pipeline.unet->config().in_channels, ", H, W), got ", x_T.shape());
+    arguments.options.x_T = x_T;
+    arguments.options.num = x_T.size(0);
+  }
+  std::optional<Progress> progress;
+  arguments.options.progress = [&](int64_t done, int64_t total) {
+    if (!progress) {
+      progress.emplace("sample", total, 0, 1, "image steps");
+    }
+    progress->update(done, fmt::format("{} images", arguments.options.num));
+  };
+  const Tensor images = sample_images(pipeline, arguments.options);
+  if (progress) {
+    progress->finish();
+  }
+  write_samples(arguments.out, images);
+  if (common.json) {
+    std::puts(nlohmann::json{{"out", arguments.out}, {"num", images.size(0)}}.dump().c_str());
+  }
+  return kOk;
+}
+
+}  // namespace
+
+Verb add_sample(CLI::App& app, Common& common) {
+  auto arguments = std::make_shared<SampleArguments>();
+  CLI::App* verb = app.add_subcommand("sample", "Draw images from a trained model");
+  verb->add_option("--model", arguments->model, "Model folder in diffusers' layout")->required();
+  verb->add_option("--out", arguments->out, "FILE.png for a grid, FILE.safetensors for the tensor `samples` (N, C, H, W)")
+      ->required()
+      ->check([](const std::string& path) {
+        return path.ends_with(".png") || path.ends_with(".safetensors") ? std::string()
+                                                                        : "must end in .png or .safetensors: " + path;
+      });
+  auto* num = verb->add_option("--num", arguments->options.num, "How many images")->check(CLI::PositiveNumber);
+  verb->add_option("--sampler", arguments->options.sampler, "ddpm or ddim (default: what the model's scheduler says)")
+      ->check(CLI::IsMember({"ddpm", "ddim"}));
+  verb->add_option("--steps", arguments->options.steps, "Network evaluations (default: 50 for ddim, all for ddpm)")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--eta", arguments->options.eta, "Noise of ddim, 0 to 1")->check(CLI::Range(0.0, 1.0));
+  verb->add_option("--seed", arguments->options.seed, "Image i depends on the seed and i alone");
+  verb->add_option("--noise", arguments->noise, "safetensors file whose tensor x_T (N, C, H, W) is the start")
+      ->excludes(num);
+  verb->add_option("--spacing", arguments->spacing, "leading, trailing or linspace")
+      ->check(CLI::IsMember({"leading", "trailing", "linspace"}));
+  verb->add_option("--prediction-type", arguments->prediction_type, "epsilon, sample or v_prediction")
+      ->check(CLI::IsMember({"epsilon", "sample", "v_prediction"}));
+  verb->add_option("--variance-type", arguments->variance_type, "fixed_small, fixed_small_log or fixed_large")
+      ->check(CLI::IsMember({"fixed_small", "fixed_small_log", "fixed_large"}));
+  verb->add_flag("--clip-sample,!--no-clip-sample", arguments->clip_sample, "Clip the predicted x_0 to [-1, 1]");
+  add_common_options(*verb, common);
+  verb->footer(R"(Examples:
+  sfumato sample --model runs/fashion/model --num 100 --sampler ddim --steps 50 --seed 7 --out grid.png
+  sfumato sample --model runs/fashion/model --num 2000 --out samples.safetensors
+  sfumato sample --model runs/fashion/model --noise x_T.safetensors --steps 10 --out y.safetensors
+
+The model's scheduler configuration gives the defaults; flags override it.)");
+  return [arguments, &common] {
+    apply(common);
+    return sample(*arguments, common);
+  };
+}
+
+}  // namespace sfumato::cli

@@ -1,0 +1,246 @@
+// `sfumato train`: from data and a configuration to a model folder.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "diffusion/cli/exit_codes.h"
+#include "diffusion/cli/verbs.h"
+#include "diffusion/data/image_dataset.h"
+#include "diffusion/image/png.h"
+#include "diffusion/pipeline/sample.h"
+#include "diffusion/train/config.h"
+#include "diffusion/train/progress.h"
+#include "diffusion/train/run_directory.h"
+#include "diffusion/train/signals.h"
+#include "diffusion/train/trainer.h"
+#include "nn/data/loader.h"
+#include "tensor/io/file.h"
+#include "tensor/parallel.h"
+
+namespace sfumato::cli {
+namespace {
+
+// Steps in a row with a non-finite loss or gradient after which a run has diverged.
+constexpr int kMaxSkippedInARow = 10;
+constexpr size_t kConfigLimit = size_t{1} << 20;
+
+struct TrainArguments {
+  std::string preset, config_file, data, out;
+  std::vector<std::string> assignments;
+  std::optional<int64_t> steps, seed;
+  double time_limit_minutes = 0;
+  bool resume = false, force = false;
+};
+
+TrainConfig resolve_config(const TrainArguments& arguments) {
+  TrainConfig config;
+  if (!arguments.preset.empty()) {
+    config = TrainConfig::from_toml(preset_text(arguments.preset), "preset " + arguments.preset);
+  } else if (!arguments.config_file.empty()) {
+    config = TrainConfig::from_toml(read_file(arguments.config_file, kConfigLimit), arguments.config_file);
+  }
+  for (const std::string& assignment : arguments.assignments) {
+    config.set(assignment);
+  }
+  config.steps = arguments.steps.value_or(config.steps);
+  config.seed = arguments.seed.value_or(config.seed);
+  config.validate();
+  return config;
+}
+
+// One call of `sfumato train`: the pieces of a run and the loop around them.
+class TrainCommand {
+ public:
+  TrainCommand(const TrainArguments& arguments, const Common& common)
+      : arguments_(arguments), common_(common), config_(resolve_config(arguments)), run_(arguments.out) {}
+
+  int run() {
+    if (run_.exists() && !arguments_.resume && !arguments_.force) {
+      throw CannotCreate("run directory " + arguments_.out + " exists already (--resume goes on with it, --force replaces it)");
+    }
+    if (arguments_.resume && !arguments_.force && is_finished()) {
+      say("run " + arguments_.out + " is finished: nothing to do");
+      return kOk;
+    }
+    dataset_ = std::make_shared<ImageDataset>(load_image_data(arguments_.data), config_.image_size);
+    trainer_ = std::make_unique<Trainer>(config_, dataset_->sample_shape());
+    prepare_directory();
+    install_stop_handlers();
+    const int code = loop();
+    if (code == kOk) {
+      finish();
+    }
+    return code;
+  }
+
+ private:
+  void say(const std::string& text) const { std::fputs((text + "\n").c_str(), stderr); }
+
+  // The model is there and was made by this configuration.
+  bool is_finished() const {
+    return std::filesystem::exists(run_.model()) && std::filesystem::exists(run_.config()) &&
+           first_difference(read_file(run_.config(), kConfigLimit), config_.to_json()).empty();
+  }
+
+  void prepare_directory() {
+    if (arguments_.force) {
+      run_.clear();
+    }
+    if (arguments_.resume && std::filesystem::exists(run_.config())) {
+      require_same_config();
+      if (run_.load_newest(*trainer_, [&](const std::string& text) { say("warning: " + text); })) {
+        say(fmt::format("resuming {} at step {}", arguments_.out, trainer_->step_count()));
+      }
+      run_.truncate_metrics(trainer_->step_count());
+    }
+    run_.create(config_);
+  }
+
+  // Only `steps` may differ, and only where the learning rate does not depend on it.
+  void require_same_config() const {
+    const std::string saved = read_file(run_.config(), kConfigLimit);
+    TrainConfig wanted = config_;
+    if (config_.lr_decay == "constant") {
+      wanted.steps = nlohmann::json::parse(saved).value("steps", config_.steps);
+      if (wanted.steps > config_.steps) {
+        throw ConfigError(fmt::format("--resume: steps may grow but not shrink, the run has {} and {} were asked for",
+                                      wanted.steps, config_.steps));
+      }
+    }
+    const std::string difference = first_difference(saved, wanted.to_json());
+    if (!difference.empty()) {
+      throw ConfigError("--resume: the run in " + arguments_.out + " has another configuration: " + difference);
+    }
+  }
+
+  int loop() {
+    DataLoader loader(dataset_, {.batch_size = config_.batch_size,
+                                 .seed = static_cast<uint64_t>(config_.seed),
+                                 .first_step = trainer_->step_count(),
+                                 .horizontal_flip = config_.horizontal_flip});
+    std::ofstream metrics(run_.metrics(), std::ios::app);
+    Progress progress("train", config_.steps, trainer_->step_count(), config_.batch_size, "images");
+    const auto start = std::chrono::steady_clock::now();
+    int skipped_in_a_row = 0;
+    while (trainer_->step_count() < config_.steps) {
+      const StepResult result = trainer_->step(loader.next().images);
+      log(metrics, result, progress);
+      skipped_in_a_row = result.skipped ? skipped_in_a_row + 1 : 0;
+      if (skipped_in_a_row >= kMaxSkippedInARow) {
+        progress.finish();
+        say(fmt::format("sfumato: diverged: loss or gradient not finite in {} steps up to {}", skipped_in_a_row, result.step));
+        return kDiverged;
+      }
+      if (due(config_.sample_every, result.step)) {
+        draw_samples(result.step);
+      }
+      if (const int signal = stop_signal(); signal != 0 && result.step < config_.steps) {
+        return stop(signal, progress);
+      }
+      if (due(config_.checkpoint_every, result.step)) {
+        run_.save_checkpoint(*trainer_, config_.checkpoint_keep);
+      }
+      const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+      if (arguments_.time_limit_minutes > 0 && elapsed.count() > arguments_.time_limit_minutes * 60 &&
+          result.step < config_.steps) {
+        progress.message(fmt::format("time limit reached at step {} of {}: finishing with what was learned", result.step, config_.steps));
+        break;
+      }
+    }
+    progress.finish();
+    return kOk;
+  }
+
+  static bool due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
+
+  void log(std::ofstream& metrics, const StepResult& result, Progress& progress) {
+    progress.update(result.step, fmt::format("loss {:.4f}", result.loss));
+    nlohmann::ordered_json line{{"step", result.step}, {"loss", result.loss},
+                                {"grad_norm", result.grad_norm}, {"lr", result.lr},
+                                {"images_per_second", progress.units_per_second()}};
+    if (result.skipped) {
+      line["skipped"] = true;
+      progress.message(fmt::format("warning: step {} skipped: loss {} or gradient norm {} is not finite", result.step,
+                                   result.loss, result.grad_norm));
+    }
+    metrics << line.dump() << std::endl;
+    if (!metrics) {
+      throw IoError("cannot write " + run_.metrics().string());
+    }
+  }
+
+  void draw_samples(int64_t step) {
+    const EmaScope scope(trainer_->ema());
+    trainer_->unet().eval();
+    const Tensor images = sample_images(trainer_->unet(), config_.scheduler_config(),
+                                        {.num = config_.sample_num, .sampler = "ddim", .steps = config_.sample_steps,
+                                         .seed = static_cast<uint64_t>(config_.seed)});
+    trainer_->unet().train();
+    save_image_grid(run_.samples() / fmt::format("step-{}.png", step), images);
+  }
+
+  int stop(int signal, Progress& progress) {
+    progress.finish();
+    run_.save_checkpoint(*trainer_, config_.checkpoint_keep);
+    say(fmt::format("stopped after step {}; the same command with --resume goes on from there", trainer_->step_count()));
+    return signal == SIGINT ? kInterrupted : kPreempted;
+  }
+
+  void finish() {
+    run_.save_checkpoint(*trainer_, config_.checkpoint_keep);
+    save_pipeline(run_.model(), trainer_->unet().config(), trainer_->ema().as_state_dict(trainer_->unet()),
+                  config_.scheduler_config());
+    say("model written to " + run_.model().string());
+    if (common_.json) {
+      const nlohmann::json result{{"model", run_.model().string()}, {"steps", trainer_->step_count()}};
+      std::puts(result.dump().c_str());
+    }
+  }
+
+  const TrainArguments& arguments_;
+  const Common& common_;
+  TrainConfig config_;
+  RunDirectory run_;
+  std::shared_ptr<ImageDataset> dataset_;
+  std::unique_ptr<Trainer> trainer_;
+};
+
+}  // namespace
+
+Verb add_train(CLI::App& app, Common& common) {
+  auto arguments = std::make_shared<TrainArguments>();
+  CLI::App* verb = app.add_subcommand("train", "Train a model from a preset or a configuration file");
+  std::string presets;
+  for (const std::string_view name : preset_names()) {
+    presets += (presets.empty() ? "" : ", ") + std::string(name);
+  }
+  auto* preset = verb->add_option("--preset", arguments->preset, "Start from a built-in configuration: " + presets);
+  verb->add_option("--config", arguments->config_file, "Start from a TOML file")->excludes(preset);
+  verb->add_option("--data", arguments->data, "fashion-mnist, or a folder with MNIST's four idx files")->required();
+  verb->add_option("--out", arguments->out, "Run directory")->required();
+  verb->add_option("--set", arguments->assignments, "Change one configuration key: --set lr=1e-4")->type_name("KEY=VALUE");
+  verb->add_option("--steps", arguments->steps, "Optimiser steps (the key `steps`)");
+  verb->add_option("--seed", arguments->seed, "Random seed (the key `seed`)");
+  verb->add_option("--time-limit", arguments->time_limit_minutes,
+                   "Stop training after so many minutes and finish with what was learned")
+      ->type_name("MINUTES")
+      ->check(CLI::PositiveNumber);
+  verb->add_flag("--resume", arguments->resume, "Go on with the run in --out, or start it");
+  verb->add_flag("--force", arguments->force, "Replace the run in --out");
+  add_common_options(*verb, common);
+  verb->footer(R"(Examples:
+  sfumato train --preset fashion-small --data fashion-mnist --out runs/fashion
+  sfumato train --preset fashion-small --data fashion-mnist --out runs/fashion --resume
+  sfumato train --config my.toml --data ~/mnist --out runs/mnist --set batch_size=64 --set unet.dropout=0.1
+
+Ctrl-C finishes the step, saves and says how to go on (a second one stops at once).)");
+  return [arguments, &common] {
+    apply(common);
+    return TrainCommand(*arguments, common).run();
+  };
+}
+
+}  // namespace sfumato::cli

@@ -1,0 +1,29 @@
+// The verbs of the `sfumato` command. Each adds itself to the command line and runs when it was chosen.
+//
+// Human text goes to stderr; stdout belongs to what was asked for: nothing, or one JSON object with --json.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+
+namespace sfumato::cli {
+
+// What every verb shares.
+struct Common {
+  int threads = 0;  // 0: all that this process may use
+  bool json = false;
+};
+
+// Runs the chosen verb; returns its exit code.
+using Verb = std::function<int()>;
+
+Verb add_train(CLI::App& app, Common& common);
+Verb add_sample(CLI::App& app, Common& common);
+Verb add_info(CLI::App& app, Common& common);
+
+// --threads and --json.
+void add_common_options(CLI::App& verb, Common& common);
+void apply(const Common& common);
+
+}  // namespace sfumato::cli

@@ -1,0 +1,287 @@
+#include "diffusion/schedule/scheduler_config.h"
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <type_traits>
+#include <utility>
+
+#include "tensor/io/safetensors.h"
+
+namespace sfumato {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::string_view kDdpm = "DDPMScheduler", kDdim = "DDIMScheduler", kDpm = "DPMSolverMultistepScheduler";
+
+// Python writes the bare words Infinity, -Infinity and NaN, which JSON does not have: they become strings.
+std::string quote_non_finite(std::string_view text) {
+  std::string out;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size();) {
+    if (!in_string) {
+      std::string_view word;
+      for (const std::string_view candidate : {"-Infinity", "Infinity", "NaN"}) {
+        if (text.substr(i).starts_with(candidate)) word = candidate;
+      }
+      if (!word.empty()) {
+        (out += '"').append(word) += '"';
+        i += word.size();
+        continue;
+      }
+    }
+    if (in_string && text[i] == '\\' && i + 1 < text.size())
+      out += text[i++];
+    else if (text[i] == '"')
+      in_string = !in_string;
+    out += text[i++];
+  }
+  return out;
+}
+
+// Takes fields out of a JSON object one by one, so that what is left over is unknown.
+class Fields {
+ public:
+  Fields(Json object, std::string_view origin) : object_(std::move(object)), origin_(origin) {}
+
+  template <class... Parts>
+  [[noreturn]] void refuse(const Parts&... parts) const {
+    throw FormatError(detail::join_parts(origin_, ": ", parts...));
+  }
+
+  // Leaves `value` alone when there is no such field. bool, int64_t, double, std::string or std::vector<double>.
+  template <class T>
+  void take(const char* name, T& value) {
+    const Json field = take_json(name);
+    if (field.is_discarded()) return;
+    if (!fits<T>(field)) refuse("field ", name, " has the value ", field.dump(), ", which is not of its type");
+    value = field.get<T>();
+  }
+
+  // A field with an enumeration's names; `parse` throws for others.
+  template <class T, class Parse>
+  void take_name(const char* name, T& value, Parse&& parse) {
+    if (!object_.contains(name)) return;
+    std::string text;
+    take(name, text);
+    try {
+      value = parse(text);
+    } catch (const Error& error) {
+      refuse(error.what());
+    }
+  }
+
+  // A field that only its default may have.
+  void require(const char* name, const Json& only) {
+    const Json field = take_json(name);
+    if (!field.is_discarded() && field != only) {
+      refuse("field ", name, " has the value ", field.dump(), ", which is not supported (only ", only.dump(), " is)");
+    }
+  }
+
+  bool is_null(const char* name) const { return object_.contains(name) && object_.at(name).is_null(); }
+  void drop(const char* name) { object_.erase(name); }
+
+  // Call last. A field that is null asks for nothing, so it may stay.
+  void refuse_the_rest() const {
+    for (const auto& [name, value] : object_.items()) {
+      if (!value.is_null()) refuse("unknown field ", name, " (value ", value.dump(), ")");
+    }
+  }
+
+ private:
+  template <class T>
+  static bool fits(const Json& field) {
+    if constexpr (std::is_same_v<T, bool>) return field.is_boolean();
+    if constexpr (std::is_same_v<T, int64_t>) return field.is_number_integer();
+    if constexpr (std::is_same_v<T, double>) return field.is_number();
+    if constexpr (std::is_same_v<T, std::string>) return field.is_string();
+    if constexpr (std::is_same_v<T, std::vector<double>>) {
+      return field.is_array() && std::all_of(field.begin(), field.end(), [](const Json& x) { return x.is_number(); });
+    }
+  }
+
+  Json take_json(const char* name) {
+    if (!object_.contains(name)) return Json(Json::value_t::discarded);
+    Json field = object_.at(name);
+    object_.erase(name);
+    return field;
+  }
+
+  Json object_;
+  std::string origin_;
+};
+
+void take_shared_fields(Fields& fields, SchedulerConfig& config) {
+  ScheduleConfig& schedule = config.schedule;
+  fields.take("_diffusers_version", config.diffusers_version);
+  fields.take("num_train_timesteps", schedule.num_train_timesteps);
+  fields.take("beta_start", schedule.beta_start);
+  fields.take("beta_end", schedule.beta_end);
+  fields.take("beta_schedule", schedule.beta_schedule);
+  if (fields.is_null("trained_betas")) fields.drop("trained_betas");
+  fields.take("trained_betas", schedule.trained_betas);
+  fields.take_name("prediction_type", config.prediction_type, parse_prediction_type);
+  fields.take_name("timestep_spacing", config.timestep_spacing, parse_timestep_spacing);
+  fields.take("steps_offset", config.steps_offset);
+  fields.take("clip_sample", config.clip_sample);
+  fields.take("clip_sample_range", config.clip_sample_range);
+  fields.take("dynamic_thresholding_ratio", config.dynamic_thresholding_ratio);
+  fields.take("sample_max_value", config.sample_max_value);
+  fields.require("thresholding", false);
+  fields.require("rescale_betas_zero_snr", false);
+  fields.drop("_use_default_values");  // diffusers' note of which fields its user had left out
+}
+
+// What the multistep solver alone knows. Fields that change its timesteps or levels must be off; those that choose
+// among its update rules say nothing about the schedule.
+void take_solver_fields(Fields& fields) {
+  for (const char* name : {"use_karras_sigmas",
+                           "use_exponential_sigmas",
+                           "use_beta_sigmas",
+                           "use_flow_sigmas",
+                           "use_lu_lambdas",
+                           "use_dynamic_shifting"}) {
+    fields.require(name, false);
+  }
+  for (const char* name : {"algorithm_type",
+                           "solver_order",
+                           "solver_type",
+                           "lower_order_final",
+                           "euler_at_final",
+                           "final_sigmas_type",
+                           "lambda_min_clipped",
+                           "flow_shift",
+                           "time_shift_type"}) {
+    fields.drop(name);
+  }
+  fields.require("variance_type", nullptr);
+}
+
+// Fields of diffusers before 0.10.
+void take_legacy_fields(Fields& fields, SchedulerConfig& config) {
+  bool predict_epsilon = config.prediction_type == PredictionType::epsilon;
+  fields.take("predict_epsilon", predict_epsilon);
+  if (!predict_epsilon && config.prediction_type == PredictionType::epsilon) {
+    config.prediction_type = PredictionType::sample;
+  }
+  fields.drop("tensor_format");
+}
+
+SchedulerConfig read_fields(Fields fields) {
+  SchedulerConfig config;
+  fields.take("_class_name", config.class_name);
+  const bool is_solver = config.class_name == kDpm;
+  if (is_solver) {
+    config.timestep_spacing = TimestepSpacing::linspace;
+    config.clip_sample = false;
+    take_solver_fields(fields);
+  } else if (config.class_name == kDdpm) {
+    fields.take_name("variance_type", config.variance_type, parse_variance_type);
+  } else if (config.class_name == kDdim) {
+    fields.take("set_alpha_to_one", config.set_alpha_to_one);
+  } else {
+    fields.refuse(
+        "scheduler class ", config.class_name, " is not supported (", kDdpm, ", ", kDdim, " and ", kDpm, " are)");
+  }
+  take_shared_fields(fields, config);
+  take_legacy_fields(fields, config);
+  fields.refuse_the_rest();
+  const auto& betas = config.schedule.trained_betas;
+  if (!betas.empty() && static_cast<int64_t>(betas.size()) != config.schedule.num_train_timesteps) {
+    fields.refuse("trained_betas has ",
+                  betas.size(),
+                  " entries but num_train_timesteps is ",
+                  config.schedule.num_train_timesteps);
+  }
+  try {
+    config.make_schedule();
+  } catch (const Error& error) {
+    fields.refuse(error.what());
+  }
+  return config;
+}
+
+}  // namespace
+
+AncestralOptions SchedulerConfig::ancestral_options(int64_t steps) const {
+  return {.timesteps = {.steps = steps, .spacing = timestep_spacing, .steps_offset = steps_offset},
+          .prediction = {.type = prediction_type, .clip_sample = clip_sample, .clip_sample_range = clip_sample_range},
+          .variance = variance_type,
+          .previous = PreviousStep::next_grid_point};
+}
+
+DdimOptions SchedulerConfig::ddim_options(int64_t steps, double eta) const {
+  return {.timesteps = {.steps = steps, .spacing = timestep_spacing, .steps_offset = steps_offset},
+          .prediction = {.type = prediction_type, .clip_sample = clip_sample, .clip_sample_range = clip_sample_range},
+          .eta = eta,
+          .set_alpha_to_one = set_alpha_to_one,
+          .use_clipped_model_output = false,
+          .previous = PreviousStep::fixed_stride};
+}
+
+SchedulerConfig parse_scheduler_config(std::string_view json, std::string_view origin) {
+  Json object;
+  try {
+    object = Json::parse(quote_non_finite(json));
+  } catch (const Json::exception& error) {
+    throw FormatError(detail::join_parts(origin, ": ", error.what()));
+  }
+  if (!object.is_object()) throw FormatError(detail::join_parts(origin, ": not a JSON object"));
+  return read_fields(Fields(std::move(object), origin));
+}
+
+SchedulerConfig load_scheduler_config(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file) throw IoError(detail::join_parts(path.string(), ": cannot be read"));
+  return parse_scheduler_config(text.str(), path.string());
+}
+
+std::string to_json(const SchedulerConfig& config) {
+  check(config.class_name == kDdpm || config.class_name == kDdim,
+        "scheduler_config: writing ",
+        config.class_name,
+        " is not supported (",
+        kDdpm,
+        " and ",
+        kDdim,
+        " are)");
+  const ScheduleConfig& schedule = config.schedule;
+  Json out = {
+      // an nlohmann::json object keeps its keys sorted
+      {"_class_name", config.class_name},
+      {"_diffusers_version", config.diffusers_version},
+      {"beta_end", schedule.beta_end},
+      {"beta_schedule", schedule.beta_schedule},
+      {"beta_start", schedule.beta_start},
+      {"clip_sample", config.clip_sample},
+      {"clip_sample_range", config.clip_sample_range},
+      {"dynamic_thresholding_ratio", config.dynamic_thresholding_ratio},
+      {"num_train_timesteps", schedule.num_train_timesteps},
+      {"prediction_type", name_of(config.prediction_type)},
+      {"rescale_betas_zero_snr", false},
+      {"sample_max_value", config.sample_max_value},
+      {"steps_offset", config.steps_offset},
+      {"thresholding", false},
+      {"timestep_spacing", name_of(config.timestep_spacing)},
+      {"trained_betas", schedule.trained_betas.empty() ? Json(nullptr) : Json(schedule.trained_betas)},
+  };
+  if (config.class_name == kDdpm) out["variance_type"] = name_of(config.variance_type);
+  if (config.class_name == kDdim) out["set_alpha_to_one"] = config.set_alpha_to_one;
+  return out.dump(2) + "\n";
+}
+
+void save_scheduler_config(const std::filesystem::path& path, const SchedulerConfig& config) {
+  const std::string text = to_json(config);
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file << text;
+  file.close();
+  if (!file) throw IoError(detail::join_parts(path.string(), ": cannot be written"));
+}
+
+}  // namespace sfumato

@@ -1,0 +1,304 @@
+#include "diffusion/train/config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <toml++/toml.h>
+
+namespace sfumato {
+
+std::vector<NamedField> fields_of(TrainConfig& c) {
+  return {
+      {"seed", &c.seed},
+      {"steps", &c.steps},
+      {"batch_size", &c.batch_size},
+      {"micro_batch", &c.micro_batch},
+      {"lr", &c.lr},
+      {"lr_warmup_steps", &c.lr_warmup_steps},
+      {"lr_decay", &c.lr_decay},
+      {"beta1", &c.beta1},
+      {"beta2", &c.beta2},
+      {"weight_decay", &c.weight_decay},
+      {"max_grad_norm", &c.max_grad_norm},
+      {"ema_decay", &c.ema_decay},
+      {"ema_warmup", &c.ema_warmup},
+      {"min_snr_gamma", &c.min_snr_gamma},
+      {"horizontal_flip", &c.horizontal_flip},
+      {"image_size", &c.image_size},
+      {"unet.block_out_channels", &c.block_out_channels},
+      {"unet.attention", &c.attention},
+      {"unet.layers_per_block", &c.layers_per_block},
+      {"unet.attention_head_dim", &c.attention_head_dim},
+      {"unet.norm_num_groups", &c.norm_num_groups},
+      {"unet.norm_eps", &c.norm_eps},
+      {"unet.dropout", &c.dropout},
+      {"schedule.num_train_timesteps", &c.num_train_timesteps},
+      {"schedule.beta_schedule", &c.beta_schedule},
+      {"schedule.beta_start", &c.beta_start},
+      {"schedule.beta_end", &c.beta_end},
+      {"schedule.prediction_type", &c.prediction_type},
+      {"schedule.variance_type", &c.variance_type},
+      {"schedule.timestep_spacing", &c.timestep_spacing},
+      {"schedule.clip_sample", &c.clip_sample},
+      {"checkpoint.every", &c.checkpoint_every},
+      {"checkpoint.keep", &c.checkpoint_keep},
+      {"sample.every", &c.sample_every},
+      {"sample.num", &c.sample_num},
+      {"sample.steps", &c.sample_steps},
+  };
+}
+
+namespace {
+
+template <class... Parts>
+[[noreturn]] void refuse(const Parts&... parts) {
+  throw ConfigError(detail::join_parts(parts...));
+}
+
+template <class... Parts>
+void require(bool condition, const Parts&... parts) {
+  if (!condition) {
+    refuse(parts...);
+  }
+}
+
+// Levenshtein distance, for suggestions.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) {
+    row[j] = j;
+  }
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+const NamedField& find_field(const std::vector<NamedField>& fields, const std::string& key, const std::string& source) {
+  const auto found = std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.key == key; });
+  if (found != fields.end()) {
+    return *found;
+  }
+  const auto nearest = std::min_element(fields.begin(), fields.end(), [&](const auto& a, const auto& b) {
+    return edit_distance(key, a.key) < edit_distance(key, b.key);
+  });
+  refuse(source, ": unknown key '", key, "' (did you mean '", nearest->key, "'?)");
+}
+
+std::string text_of(const toml::node& node) {
+  std::ostringstream text;
+  node.visit([&](const auto& n) { text << n; });
+  return text.str();
+}
+
+template <class T>
+T scalar_of(const toml::node& node, const std::string& key, const char* wanted, const std::string& source) {
+  // An integer where a real number is wanted is fine; the reverse is not.
+  if constexpr (std::is_same_v<T, double>) {
+    if (const auto value = node.value<double>(); value && node.is_number()) {
+      return *value;
+    }
+  } else if (const auto value = node.value_exact<T>()) {
+    return *value;
+  }
+  refuse(source, ": '", key, "' must be ", wanted, ", got ", text_of(node));
+}
+
+template <class T>
+std::vector<T> list_of(const toml::node& node, const std::string& key, const char* wanted, const std::string& source) {
+  std::vector<T> values;
+  require(node.is_array(), source, ": '", key, "' must be a list of ", wanted, ", got ", text_of(node));
+  for (const toml::node& item : *node.as_array()) {
+    const auto value = item.value_exact<T>();
+    require(value.has_value(), source, ": '", key, "' must be a list of ", wanted, ", got ", text_of(node));
+    values.push_back(*value);
+  }
+  return values;
+}
+
+void assign(const NamedField& target, const toml::node& node, const std::string& source) {
+  std::visit(
+      [&](auto* field) {
+        using T = std::remove_pointer_t<decltype(field)>;
+        if constexpr (std::is_same_v<T, int64_t>) {
+          *field = scalar_of<int64_t>(node, target.key, "an integer", source);
+        } else if constexpr (std::is_same_v<T, double>) {
+          *field = scalar_of<double>(node, target.key, "a number", source);
+        } else if constexpr (std::is_same_v<T, bool>) {
+          *field = scalar_of<bool>(node, target.key, "true or false", source);
+        } else if constexpr (std::is_same_v<T, std::string>) {
+          *field = scalar_of<std::string>(node, target.key, "a string", source);
+        } else if constexpr (std::is_same_v<T, std::vector<int64_t>>) {
+          *field = list_of<int64_t>(node, target.key, "integers", source);
+        } else {
+          *field = list_of<bool>(node, target.key, "true and false", source);
+        }
+      },
+      target.field);
+}
+
+// Calls f(dotted key, node) for every value below a table.
+template <class F>
+void for_each_value(const toml::table& table, const std::string& prefix, F&& f) {
+  for (const auto& [key, node] : table) {
+    const std::string path = prefix + std::string(key.str());
+    if (node.is_table()) {
+      for_each_value(*node.as_table(), path + ".", f);
+    } else {
+      f(path, node);
+    }
+  }
+}
+
+}  // namespace
+
+TrainConfig TrainConfig::from_toml(std::string_view text, const std::string& source) {
+  TrainConfig config;
+  const auto fields = fields_of(config);
+  try {
+    const toml::table table = toml::parse(text, source);
+    for_each_value(table, "", [&](const std::string& key, const toml::node& node) {
+      assign(find_field(fields, key, source), node, source);
+    });
+  } catch (const toml::parse_error& error) {
+    refuse(source, ": line ", error.source().begin.line, ", column ", error.source().begin.column, ": ",
+           error.description());
+  }
+  return config;
+}
+
+void TrainConfig::set(std::string_view assignment) {
+  const size_t equals = assignment.find('=');
+  require(equals != std::string_view::npos && equals > 0, "--set: expected key=value, got '", assignment, "'");
+  const std::string key(assignment.substr(0, equals));
+  const std::string value(assignment.substr(equals + 1));
+  const auto fields = fields_of(*this);
+  const NamedField& target = find_field(fields, key, "--set");
+  toml::table table;
+  const bool is_text = std::holds_alternative<std::string*>(target.field);
+  try {
+    table = toml::parse(is_text && value.find('"') == std::string::npos ? "v = \"" + value + "\"" : "v = " + value);
+  } catch (const toml::parse_error&) {
+    refuse("--set: '", value, "' is not a value for '", key, "'");
+  }
+  assign(target, *table.get("v"), "--set");
+}
+
+void TrainConfig::validate() const {
+  require(seed >= 0, "config: seed must not be negative, got ", seed);
+  require(steps >= 1, "config: steps must be at least 1, got ", steps);
+  require(batch_size >= 1 && micro_batch >= 1, "config: batch_size and micro_batch must be at least 1, got ",
+          batch_size, " and ", micro_batch);
+  const int64_t v = num_micro_batches();
+  require(v * micro_batch == batch_size && (v & (v - 1)) == 0, "config: batch_size / micro_batch must be a power of two, got ",
+          batch_size, " / ", micro_batch);
+  require(lr > 0 && std::isfinite(lr), "config: lr must be positive, got ", lr);
+  require(lr_decay == "constant" || lr_decay == "cosine", "config: lr_decay must be 'constant' or 'cosine', got '",
+          lr_decay, "'");
+  require(lr_warmup_steps >= 0, "config: lr_warmup_steps must not be negative, got ", lr_warmup_steps);
+  require(lr_decay == "constant" || lr_warmup_steps < steps, "config: lr_warmup_steps = ", lr_warmup_steps,
+          " leaves nothing of ", steps, " steps for the cosine");
+  require(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1, "config: beta1 and beta2 must be in [0, 1), got ", beta1,
+          " and ", beta2);
+  require(weight_decay >= 0, "config: weight_decay must not be negative, got ", weight_decay);
+  require(max_grad_norm >= 0, "config: max_grad_norm must not be negative, got ", max_grad_norm);
+  require(ema_decay >= 0 && ema_decay <= 1, "config: ema_decay must be in [0, 1], got ", ema_decay);
+  require(min_snr_gamma >= 0, "config: min_snr_gamma must not be negative, got ", min_snr_gamma);
+  require(image_size >= 0, "config: image_size must not be negative, got ", image_size);
+  require(checkpoint_every >= 0 && sample_every >= 0,
+          "config: checkpoint.every and sample.every must not be negative (0 means never), got ", checkpoint_every,
+          " and ", sample_every);
+  require(checkpoint_keep >= 1, "config: checkpoint.keep must be at least 1, got ", checkpoint_keep);
+  require(sample_num >= 1, "config: sample.num must be at least 1, got ", sample_num);
+  require(sample_steps >= 1 && sample_steps <= num_train_timesteps, "config: sample.steps must be in 1..",
+          num_train_timesteps, ", got ", sample_steps);
+  require(num_train_timesteps >= 1, "config: schedule.num_train_timesteps must be at least 1, got ",
+          num_train_timesteps);
+  try {
+    scheduler_config().make_schedule();
+  } catch (const Error& error) {
+    refuse("config: ", error.what());
+  }
+}
+
+LrSchedule TrainConfig::lr_schedule() const {
+  return {.lr = lr,
+          .warmup_steps = lr_warmup_steps,
+          .decay = lr_decay == "cosine" ? LrDecay::cosine : LrDecay::constant,
+          .total_steps = steps};
+}
+
+UNetConfig TrainConfig::unet_config(const Shape& image) const {
+  require(image[1] == image[2], "config: images must be square, got ", image);
+  UNetConfig unet;
+  unet.sample_size = image[1];
+  unet.in_channels = image[0];
+  unet.out_channels = image[0];
+  unet.block_out_channels = block_out_channels;
+  unet.attention = attention;
+  unet.layers_per_block = layers_per_block;
+  unet.attention_head_dim = attention_head_dim > 0 ? std::optional<int64_t>(attention_head_dim) : std::nullopt;
+  unet.norm_num_groups = norm_num_groups;
+  unet.norm_eps = norm_eps;
+  unet.dropout = dropout;
+  try {
+    unet.validate();
+  } catch (const Error& error) {
+    refuse("config: ", error.what());
+  }
+  return unet;
+}
+
+SchedulerConfig TrainConfig::scheduler_config() const {
+  SchedulerConfig scheduler;
+  scheduler.schedule.num_train_timesteps = num_train_timesteps;
+  scheduler.schedule.beta_schedule = beta_schedule;
+  scheduler.schedule.beta_start = beta_start;
+  scheduler.schedule.beta_end = beta_end;
+  scheduler.prediction_type = parse_prediction_type(prediction_type);
+  scheduler.variance_type = parse_variance_type(variance_type);
+  scheduler.timestep_spacing = parse_timestep_spacing(timestep_spacing);
+  scheduler.clip_sample = clip_sample;
+  return scheduler;
+}
+
+std::string TrainConfig::to_json() const {
+  nlohmann::ordered_json json;
+  TrainConfig copy = *this;
+  for (const NamedField& named : fields_of(copy)) {
+    nlohmann::ordered_json* place = &json;
+    const size_t dot = named.key.find('.');
+    if (dot != std::string::npos) {
+      place = &json[named.key.substr(0, dot)];
+    }
+    const std::string leaf = dot == std::string::npos ? named.key : named.key.substr(dot + 1);
+    std::visit([&](auto* field) { (*place)[leaf] = *field; }, named.field);
+  }
+  return json.dump(2) + "\n";
+}
+
+std::string first_difference(const std::string& json_a, const std::string& json_b) {
+  const auto a = nlohmann::ordered_json::parse(json_a).flatten();
+  const auto b = nlohmann::ordered_json::parse(json_b).flatten();
+  for (const auto* side : {&a, &b}) {
+    for (const auto& [path, unused] : side->items()) {
+      const std::string left = a.contains(path) ? a.at(path).dump() : "nothing";
+      const std::string right = b.contains(path) ? b.at(path).dump() : "nothing";
+      if (left != right) {
+        std::string key = path.substr(1);
+        std::replace(key.begin(), key.end(), '/', '.');
+        return key + ": " + left + " against " + right;
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace sfumato

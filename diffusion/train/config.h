@@ -1,0 +1,103 @@
+// TrainConfig: everything that decides what a training run computes. Read from TOML (a preset or a file), changed by
+// --set key=value, written as config.json into the run directory.
+//
+//   TrainConfig config = TrainConfig::from_toml(preset_text("fashion-small"), "preset fashion-small");
+//   config.set("batch_size=64");
+//   config.validate();
+//
+// Keys are dotted paths: `seed`, `unet.dropout`, `checkpoint.every`. They are listed once, in visit(); an unknown key is
+// refused with the nearest known one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "diffusion/model/unet_config.h"
+#include "diffusion/schedule/scheduler_config.h"
+#include "nn/optim/lr_schedule.h"
+
+namespace sfumato {
+
+// A configuration that cannot be used: unknown key, wrong type, inconsistent values (exit code 78).
+class ConfigError : public Error {
+ public:
+  using Error::Error;
+};
+
+struct TrainConfig {
+  int64_t seed = 0;
+  int64_t steps = 1000;       // optimiser updates
+  int64_t batch_size = 128;   // images per update, over all micro-batches
+  int64_t micro_batch = 16;   // images per forward and backward pass; batch_size / micro_batch is a power of two
+  double lr = 2e-4;
+  int64_t lr_warmup_steps = 0;
+  std::string lr_decay = "constant";  // or "cosine", to 0 at the last step
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double weight_decay = 0;    // decoupled, as in AdamW
+  double max_grad_norm = 1;   // clipping by the global norm; 0: none
+  double ema_decay = 0.9999;
+  bool ema_warmup = true;     // decay min(ema_decay, (1 + k) / (10 + k)) at update k
+  double min_snr_gamma = 0;   // 0: the simple loss
+  bool horizontal_flip = false;
+  int64_t image_size = 0;     // images are padded with -1 to this size; 0: as they are
+
+  std::vector<int64_t> block_out_channels{128, 256, 256, 256};
+  std::vector<bool> attention{false, true, false, false};  // per level
+  int64_t layers_per_block = 2;
+  int64_t attention_head_dim = 0;  // 0: one head
+  int64_t norm_num_groups = 32;
+  double norm_eps = 1e-6;
+  double dropout = 0;
+
+  int64_t num_train_timesteps = 1000;
+  std::string beta_schedule = "linear";
+  double beta_start = 1e-4;
+  double beta_end = 0.02;
+  std::string prediction_type = "epsilon";
+  std::string variance_type = "fixed_large";
+  std::string timestep_spacing = "leading";
+  bool clip_sample = true;
+
+  int64_t checkpoint_every = 0;  // steps; 0: only when interrupted and at the end
+  int64_t checkpoint_keep = 2;
+  int64_t sample_every = 0;      // steps; 0: never
+  int64_t sample_num = 64;
+  int64_t sample_steps = 50;     // of DDIM
+
+  // Reads TOML; `source` names it in errors. Throws ConfigError.
+  static TrainConfig from_toml(std::string_view text, const std::string& source);
+  // One "key=value" with a TOML value (a bare word counts as a string). Throws ConfigError.
+  void set(std::string_view assignment);
+  // Throws ConfigError for the first rule that the values break.
+  void validate() const;
+  // The resolved configuration: JSON with the same dotted structure as the TOML.
+  std::string to_json() const;
+
+  int64_t num_micro_batches() const { return batch_size / micro_batch; }
+  LrSchedule lr_schedule() const;
+  // `image`: (C, H, W) of the data, padding included.
+  UNetConfig unet_config(const Shape& image) const;
+  SchedulerConfig scheduler_config() const;
+};
+
+// A field of TrainConfig by reference.
+using ConfigField = std::variant<int64_t*, double*, bool*, std::string*, std::vector<int64_t>*, std::vector<bool>*>;
+struct NamedField {
+  std::string key;
+  ConfigField field;
+};
+// Every key with its field, in the order of documentation.
+std::vector<NamedField> fields_of(TrainConfig& config);
+
+// Presets are compiled in. Throws ConfigError naming those that exist.
+std::string_view preset_text(std::string_view name);
+std::vector<std::string_view> preset_names();
+
+// The first key at which two resolved configurations (config.json) differ, with both values; empty when none does.
+std::string first_difference(const std::string& json_a, const std::string& json_b);
+
+}  // namespace sfumato

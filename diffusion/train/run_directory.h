@@ -1,0 +1,56 @@
+// A run directory: everything that a training run leaves behind.
+//
+//   config.json                the resolved configuration
+//   env.json                   library versions, instruction set, threads
+//   metrics.jsonl              one JSON object for each step
+//   samples/step-N.png         grids drawn while training
+//   checkpoints/step-N/        weights, optimizer, ema (safetensors) and state.json: what a resume needs
+//   model/                     the result in diffusers' layout, EMA weights; appears when the run is finished
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+
+#include "diffusion/train/trainer.h"
+
+namespace sfumato {
+
+// The run directory cannot be made or is in the way (exit code 73).
+class CannotCreate : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+class RunDirectory {
+ public:
+  explicit RunDirectory(std::filesystem::path root) : root_(std::move(root)) {}
+
+  const std::filesystem::path& root() const { return root_; }
+  std::filesystem::path model() const { return root_ / "model"; }
+  std::filesystem::path samples() const { return root_ / "samples"; }
+  std::filesystem::path config() const { return root_ / "config.json"; }
+  std::filesystem::path metrics() const { return root_ / "metrics.jsonl"; }
+  std::filesystem::path checkpoint(int64_t step) const;
+
+  // Whether something of a run is here already.
+  bool exists() const;
+  // Removes what a run has written here, and nothing else.
+  void clear() const;
+  // Makes the folders and writes config.json and env.json. Throws CannotCreate with the system's reason.
+  void create(const TrainConfig& config) const;
+
+  // Written beside its place and renamed; then all but the newest `keep` are removed. Throws IoError.
+  void save_checkpoint(const Trainer& trainer, int64_t keep) const;
+  // Loads the newest checkpoint that can be read; returns its step, or none. What is skipped is told through `warn`.
+  std::optional<int64_t> load_newest(Trainer& trainer, const std::function<void(const std::string&)>& warn) const;
+  // Drops the metrics of steps after `step`: they will be computed again.
+  void truncate_metrics(int64_t step) const;
+
+ private:
+  std::vector<int64_t> checkpoint_steps() const;  // ascending
+  std::filesystem::path root_;
+};
+
+}  // namespace sfumato

@@ -1,0 +1,77 @@
+// Trainer: Algorithm 1 of Ho et al. 2020 with everything that a step needs, and nothing about files or screens.
+//
+//   Trainer trainer(config, dataset->sample_shape());
+//   DataLoader loader(dataset, {.batch_size = config.batch_size, .seed = seed, .first_step = trainer.step_count()});
+//   while (trainer.step_count() < config.steps) {
+//     StepResult result = trainer.step(loader.next().images);
+//   }
+//
+//   repeat
+//     x_0 ~ q(x_0), t ~ Uniform(1..T), eps ~ N(0, I)
+//     take a gradient step on |target - network(sqrt(A_t) x_0 + sqrt(1 - A_t) eps, t)|^2
+//
+// What fixes the bits. A batch is V = batch_size / micro_batch micro-batches. Each draws t, noise and dropout from random
+// streams keyed by (seed, purpose, step, index in the batch), runs forward and backward with the same shapes, and the V
+// gradients are added over a fixed binary tree (nn/optim/gradient_tree.h). So a run's weights are a function of the
+// configuration, the data, the number of threads, the instruction set and the library versions, and not of
+// interruptions, of other load on the machine, or (once there are several) of how micro-batches are shared out.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "diffusion/model/unet.h"
+#include "diffusion/schedule/noise_schedule.h"
+#include "diffusion/train/config.h"
+#include "nn/optim/optimizer.h"
+#include "nn/optim/ema.h"
+#include "nn/optim/flat_parameters.h"
+#include "nn/optim/gradient_tree.h"
+
+namespace sfumato {
+
+struct StepResult {
+  int64_t step = 0;  // the first is 1
+  double loss = 0;   // mean over the batch
+  double grad_norm = 0;  // before clipping
+  double lr = 0;
+  bool skipped = false;  // loss or norm was not finite: nothing has been updated
+};
+
+class Trainer {
+ public:
+  // Initialises the network from config.seed. `image` is (C, H, W). Throws ConfigError.
+  Trainer(const TrainConfig& config, const Shape& image);
+
+  // One optimiser update on x_0 (batch_size, C, H, W) in [-1, 1].
+  StepResult step(const Tensor& x0);
+  // Updates made (or skipped) so far.
+  int64_t step_count() const { return step_; }
+
+  const TrainConfig& config() const { return config_; }
+  UNet& unet() { return *unet_; }
+  Ema& ema() { return *ema_; }
+
+  // Everything that the next step depends on, by file: "weights", "optimizer", "ema", "step".
+  NamedTensors weights() const { return unet_->state_dict(); }
+  NamedTensors optimizer_state() const { return optimizer_->state(); }
+  NamedTensors ema_state() const { return ema_->state(); }
+  // Throws Error when names or shapes do not fit this configuration.
+  void load(int64_t step, const NamedTensors& weights, const NamedTensors& optimizer, const NamedTensors& ema);
+
+ private:
+  double micro_batch_gradient(const Tensor& x0, int64_t first_sample);
+
+  TrainConfig config_;
+  std::unique_ptr<UNet> unet_;
+  NoiseSchedule schedule_;
+  PredictionType prediction_type_;
+  LrSchedule lr_schedule_;
+  std::unique_ptr<FlatParameters> flat_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Ema> ema_;
+  std::unique_ptr<GradientTree> tree_;
+  int64_t step_ = 0;
+};
+
+}  // namespace sfumato

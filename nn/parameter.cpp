@@ -1,0 +1,32 @@
+#include "nn/parameter.h"
+
+namespace sfumato {
+
+void Parameter::assign(const Tensor& values) {
+  check(present_, "parameter: this one is absent and cannot be assigned");
+  check(values.shape() == shape_, "parameter: has shape ", shape_, ", got values of shape ", values.shape());
+  check(is_floating(values.dtype()), "parameter: values must be floating, got ", values.dtype());
+  if (has_values()) {
+    Tensor own = variable_.tensor();
+    own.copy_from(values);
+  } else {
+    variable_ = Variable(values.dtype() == DType::bf16 ? values.to(DType::f32) : values.clone(), true);
+  }
+}
+
+void Parameter::convert(DType dtype) {
+  check(is_floating(dtype), "parameter: cannot be ", dtype);
+  if (has_values() && variable_.dtype() != dtype) {
+    variable_ = Variable(variable_.tensor().to(dtype), true);
+  }
+}
+
+const Variable& Parameter::variable() const {
+  check(has_values() || !present_,
+        "parameter of shape ",
+        shape_,
+        ": has no values yet; call initialize(module, seed) or load_state_dict() first");
+  return variable_;
+}
+
+}  // namespace sfumato

@@ -1,0 +1,15 @@
+#include "nn/state_dict.h"
+
+namespace sfumato {
+
+void save_state_dict(const std::filesystem::path& path, const Module& module) {
+  // "pt" is what transformers and diffusers look for before they load a file.
+  save_safetensors(path, module.state_dict(), {{"format", "pt"}});
+}
+
+void load_state_dict(const std::filesystem::path& path, Module& module) {
+  const NamedTensors tensors = SafetensorsReader(path).read_all();
+  module.load_state_dict(tensors, path.string());
+}
+
+}  // namespace sfumato

@@ -1,0 +1,92 @@
+#include "tensor/ops/reduce.h"
+
+#include <limits>
+
+#include "tensor/backend/backend.h"
+#include "tensor/ops/elementwise.h"
+
+namespace sfumato {
+
+uint32_t dim_mask(std::string_view op, const Dims& dims, int rank) {
+  if (dims.rank() == 0) {
+    return (1u << rank) - 1u;
+  }
+  uint32_t mask = 0;
+  for (const int64_t dim : dims) {
+    const uint32_t bit = 1u << normalize_dim(op, dim, rank);
+    check((mask & bit) == 0, op, ": dim ", dim, " is listed twice in ", dims);
+    mask |= bit;
+  }
+  return rank == 0 ? 0 : mask;
+}
+
+Shape reduced_shape(const Shape& shape, uint32_t mask, bool keepdim) {
+  Shape out;
+  for (int d = 0; d < shape.rank(); ++d) {
+    if ((mask >> d & 1u) == 0) {
+      out.push_back(shape[d]);
+    } else if (keepdim) {
+      out.push_back(1);
+    }
+  }
+  return out;
+}
+
+namespace {
+
+Tensor reduce_masked(std::string_view name, ReduceOp op, const Tensor& x, uint32_t mask, bool keepdim) {
+  check(x.dtype() == DType::f32 || x.dtype() == DType::f64, name, ": not defined for dtype ", x.dtype(),
+        " (f32 and f64 are)");
+  const Shape kept = reduced_shape(x.shape(), mask, true);
+  Tensor out = Tensor::empty(kept, x.dtype());
+  use_fast(x.dtype()) ? fast::reduce(op, x, mask, out) : reference::reduce(op, x, mask, out);
+  return keepdim ? out : out.reshape(reduced_shape(x.shape(), mask, false));
+}
+
+Tensor extremum(std::string_view name, ReduceOp op, const Tensor& x, const Dims& dim, bool keepdim) {
+  const uint32_t mask = dim_mask(name, dim, x.dim());
+  for (int d = 0; d < x.dim(); ++d) {
+    check((mask >> d & 1u) == 0 || x.shape()[d] > 0, name, ": dimension ", d, " of shape ", x.shape(),
+          " is empty and has no extremum");
+  }
+  return reduce_masked(name, op, x, mask, keepdim);
+}
+
+}  // namespace
+
+Tensor sum(const Tensor& x) { return sum(x, {}, false); }
+Tensor sum(const Tensor& x, const Dims& dim, bool keepdim) {
+  return reduce_masked("sum", ReduceOp::sum, x, dim_mask("sum", dim, x.dim()), keepdim);
+}
+
+Tensor mean(const Tensor& x) { return mean(x, {}, false); }
+Tensor mean(const Tensor& x, const Dims& dim, bool keepdim) {
+  const uint32_t mask = dim_mask("mean", dim, x.dim());
+  int64_t count = 1;
+  for (int d = 0; d < x.dim(); ++d) {
+    count *= (mask >> d & 1u) != 0 ? x.shape()[d] : 1;
+  }
+  // An empty mean is 0 / 0, as in PyTorch.
+  const double scale = count > 0 ? 1.0 / static_cast<double>(count) : std::numeric_limits<double>::quiet_NaN();
+  return mul(reduce_masked("mean", ReduceOp::sum, x, mask, keepdim), scale);
+}
+
+Tensor amax(const Tensor& x, const Dims& dim, bool keepdim) { return extremum("amax", ReduceOp::max, x, dim, keepdim); }
+Tensor amin(const Tensor& x, const Dims& dim, bool keepdim) { return extremum("amin", ReduceOp::min, x, dim, keepdim); }
+
+Tensor sum_to(const Tensor& x, const Shape& shape) {
+  if (x.shape() == shape) {
+    return x;
+  }
+  const int lead = x.dim() - shape.rank();
+  check(lead >= 0, "sum_to: shape ", x.shape(), " has fewer dimensions than ", shape);
+  uint32_t mask = (1u << lead) - 1u;
+  for (int d = 0; d < shape.rank(); ++d) {
+    const int64_t from = x.shape()[lead + d];
+    check(from == shape[d] || shape[d] == 1, "sum_to: shape ", x.shape(), " is no broadcast of ", shape);
+    mask |= from != shape[d] ? 1u << (lead + d) : 0u;
+  }
+  return reduce_masked("sum_to", ReduceOp::sum, x, mask, true).reshape(shape);
+}
+
+}  // namespace sfumato

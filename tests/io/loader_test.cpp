@@ -1,0 +1,220 @@
+#include "nn/data/loader.h"
+
+#include <atomic>
+#include <chrono>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "catch.h"
+#include "diffusion/data/image_dataset.h"
+#include "tensor/parallel.h"
+
+using namespace sfumato;
+
+namespace {
+
+// Sample i is the row (i, i + 0.5); label 1000 + i.
+class Numbers : public Dataset {
+ public:
+  explicit Numbers(int64_t size) : size_(size) {}
+  int64_t size() const override { return size_; }
+  Shape sample_shape() const override { return {1, 1, 2}; }
+  void read(int64_t index, float* out, const SampleRandom&) const override {
+    ++reads;
+    if (index == broken) throw std::runtime_error("sample is broken");
+    parallel = may_open_parallel_region();
+    if (delay_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(delay_ms));
+    out[0] = static_cast<float>(index);
+    out[1] = static_cast<float>(index) + 0.5f;
+  }
+  bool has_labels() const override { return true; }
+  int64_t label(int64_t index) const override { return 1000 + index; }
+
+  mutable std::atomic<int> reads{0};
+  mutable std::atomic<bool> parallel{true};
+  int64_t broken = -1;
+  int delay_ms = 0;
+
+ private:
+  int64_t size_;
+};
+
+// The first `count` samples as the loader gives them.
+std::vector<double> sequence(DataLoader& loader, size_t count) {
+  std::vector<double> values;
+  while (values.size() < count * 2) {
+    const auto batch = loader.next().images.to_vector();
+    values.insert(values.end(), batch.begin(), batch.end());
+  }
+  values.resize(count * 2);
+  return values;
+}
+
+std::vector<double> sequence(const LoaderOptions& options, size_t count, int64_t size = 10) {
+  DataLoader loader(std::make_shared<Numbers>(size), options);
+  return sequence(loader, count);
+}
+
+}  // namespace
+
+TEST_CASE("loader: batches have shapes, labels, and numbers that run on", "[io][loader]") {
+  DataLoader loader(std::make_shared<Numbers>(10), {.batch_size = 4, .seed = 1, .first_step = 5});
+  for (int64_t step = 5; step < 9; ++step) {
+    const Batch batch = loader.next();
+    CHECK(batch.step == step);
+    CHECK(batch.first_sample == step * 4);
+    REQUIRE(batch.images.shape() == Shape{4, 1, 1, 2});
+    REQUIRE(batch.labels.shape() == Shape{4});
+    for (int i = 0; i < 4; ++i) {
+      CHECK(static_cast<float>(batch.labels.data<int64_t>()[i] - 1000) == batch.images.data<float>()[2 * i]);
+    }
+  }
+}
+
+TEST_CASE("loader: every epoch holds each sample once, in an order of its own, across batches", "[io][loader]") {
+  const auto values = sequence({.batch_size = 7, .seed = 3}, 40);
+  std::set<std::vector<double>> orders;
+  for (int epoch = 0; epoch < 4; ++epoch) {
+    std::vector<double> order(10);
+    for (size_t i = 0; i < order.size(); ++i) order[i] = values[(static_cast<size_t>(epoch) * 10 + i) * 2];
+    CHECK(std::set<double>(order.begin(), order.end()).size() == 10);
+    orders.insert(order);
+  }
+  CHECK(orders.size() == 4);  // a permutation that ignores the epoch would give 1
+}
+
+TEST_CASE("loader: the sequence does not depend on batch size, prefetching or where it starts", "[io][loader]") {
+  const LoaderOptions one{.batch_size = 1, .seed = 7, .horizontal_flip = true};
+  const auto expected = sequence(one, 120);
+  for (const int64_t batch : {2, 3, 24, 64}) {  // 24 and 64 are longer than an epoch
+    for (const int prefetch : {0, 1, 5}) {
+      CHECK(sequence({.batch_size = batch, .seed = 7, .horizontal_flip = true, .prefetch = prefetch}, 120) == expected);
+    }
+  }
+  const LoaderOptions resumed{.batch_size = 3, .seed = 7, .first_step = 13, .horizontal_flip = true};
+  CHECK(sequence(resumed, 120 - 39) == std::vector<double>(expected.begin() + 39 * 2, expected.end()));
+  CHECK(sequence({.batch_size = 1, .seed = 8, .horizontal_flip = true}, 120) != expected);
+}
+
+TEST_CASE("loader: about half of the samples are mirrored, anew each epoch", "[io][loader]") {
+  const auto plain = sequence({.batch_size = 50, .seed = 2}, 400, 100);
+  const auto flipped = sequence({.batch_size = 50, .seed = 2, .horizontal_flip = true}, 400, 100);
+  int mirrored = 0;
+  std::set<std::pair<double, bool>> seen;
+  for (size_t i = 0; i < 800; i += 2) {
+    const bool same = flipped[i] == plain[i] && flipped[i + 1] == plain[i + 1];
+    const bool swapped = flipped[i] == plain[i + 1] && flipped[i + 1] == plain[i];
+    REQUIRE(same != swapped);
+    mirrored += swapped ? 1 : 0;
+    seen.insert({plain[i], swapped});
+  }
+  CHECK(mirrored > 160);
+  CHECK(mirrored < 240);
+  CHECK(seen.size() > 150);  // 100 if the same samples were mirrored in every epoch
+}
+
+TEST_CASE("loader: without shuffling the order is the dataset's", "[io][loader]") {
+  DataLoader loader(std::make_shared<Numbers>(3), {.batch_size = 4, .shuffle = false});
+  CHECK(loader.next().images.to_vector() == std::vector<double>{0, 0.5, 1, 1.5, 2, 2.5, 0, 0.5});
+  CHECK(loader.next().images.to_vector() == std::vector<double>{1, 1.5, 2, 2.5, 0, 0.5, 1, 1.5});
+}
+
+TEST_CASE("loader: reads ahead as far as it was told, in a thread that opens no parallel region", "[io][loader]") {
+  const auto numbers = std::make_shared<Numbers>(100);
+  DataLoader loader(numbers, {.batch_size = 5, .prefetch = 3});
+  for (int tries = 0; numbers->reads < 15 && tries < 2000; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  CHECK(numbers->reads == 15);  // three batches and no more
+  CHECK_FALSE(numbers->parallel);
+  loader.next();
+  for (int tries = 0; numbers->reads < 20 && tries < 2000; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  CHECK(numbers->reads == 20);
+}
+
+TEST_CASE("loader: an exception in its thread surfaces in next(), after the good batches and ever after",
+          "[io][loader]") {
+  const auto numbers = std::make_shared<Numbers>(10);
+  numbers->broken = 7;
+  for (const int prefetch : {0, 4}) {
+    DataLoader loader(numbers, {.batch_size = 3, .shuffle = false, .prefetch = prefetch});
+    CHECK(loader.next().step == 0);
+    CHECK(loader.next().step == 1);
+    CHECK_THROWS_WITH(loader.next(), "sample is broken");
+    CHECK_THROWS_WITH(loader.next(), "sample is broken");
+  }
+}
+
+TEST_CASE("loader: ends its thread at once, whatever that is doing", "[io][loader]") {
+  const auto slow = std::make_shared<Numbers>(1000);
+  slow->delay_ms = 5;
+  const auto begin = std::chrono::steady_clock::now();
+  {
+    DataLoader reading(slow, {.batch_size = 1000});  // a batch takes 5 s
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(2));
+  for (int i = 0; i < 50; ++i) {
+    DataLoader loader(std::make_shared<Numbers>(10), {.batch_size = 2});
+    if (i % 2 == 0) loader.next();
+    DataLoader moved = std::move(loader);
+    CHECK(moved.next().step == (i % 2 == 0 ? 1 : 0));
+  }
+}
+
+TEST_CASE("loader: options out of range are refused", "[io][loader]") {
+  const auto numbers = std::make_shared<Numbers>(10);
+  CHECK_THROWS_AS(DataLoader(nullptr, {}), Error);
+  CHECK_THROWS_AS(DataLoader(std::make_shared<Numbers>(0), {}), Error);
+  CHECK_THROWS_AS(DataLoader(numbers, {.batch_size = 0}), Error);
+  CHECK_THROWS_AS(DataLoader(numbers, {.first_step = -1}), Error);
+  CHECK_THROWS_AS(DataLoader(numbers, {.prefetch = -1}), Error);
+}
+
+TEST_CASE("sample random: a function of seed, purpose and sample, not of the scope in force", "[io][loader]") {
+  const auto words = SampleRandom(1, 5).words("crop");
+  CHECK(SampleRandom(1, 5).words("crop") == words);
+  CHECK(SampleRandom(2, 5).words("crop") != words);
+  CHECK(SampleRandom(1, 6).words("crop") != words);
+  CHECK(SampleRandom(1, 5).words("flip") != words);
+  CHECK(SampleRandom(1, 5).words("crop", 1) != words);
+  const RandomScope scope({.seed = 9, .step = 3, .first_sample = 77});
+  CHECK(SampleRandom(1, 5).words("crop") == words);
+  CHECK(RandomScope::current().first_sample == 77);
+}
+
+TEST_CASE("image dataset: bytes become [-1, 1], in the middle of a larger canvas of -1", "[io][data]") {
+  ImageData data{tensor_of({0, 255, 51, 102, 1, 2, 3, 4, 5, 6, 7, 8}, {2, 1, 2, 3}, DType::u8),
+                 tensor_of({4, 9}, {2}, DType::i64)};
+  const SampleRandom random(0, 0);
+  const ImageDataset plain(data);
+  CHECK(plain.size() == 2);
+  CHECK(plain.sample_shape() == Shape{1, 2, 3});
+  CHECK(plain.label(1) == 9);
+  float out[25];
+  plain.read(0, out, random);
+  CHECK(out[0] == -1.0f);
+  CHECK(out[1] == 1.0f);
+  CHECK(out[2] == Approx(51 / 127.5 - 1));
+  CHECK(out[3] == Approx(102 / 127.5 - 1));
+
+  const ImageDataset canvas(data, 5);
+  CHECK(canvas.sample_shape() == Shape{1, 5, 5});
+  canvas.read(1, out, random);
+  for (int y = 0; y < 5; ++y) {
+    for (int x = 0; x < 5; ++x) {
+      const bool inside = y >= 1 && y < 3 && x >= 1 && x < 4;
+      CHECK(out[y * 5 + x] == Approx(inside ? ((y - 1) * 3 + x - 1 + 3) / 127.5 - 1 : -1.0));
+    }
+  }
+  CHECK_THROWS_AS(ImageDataset(data, 2), Error);
+  CHECK_THROWS_AS(plain.read(2, out, random), Error);
+  CHECK_THROWS_AS(plain.label(-1), Error);
+  CHECK_THROWS_AS(ImageDataset({data.images, tensor_of({1}, {1}, DType::i64)}), Error);
+  CHECK_THROWS_AS(ImageDataset({zeros({2, 1, 2, 3}), {}}), Error);
+  CHECK_FALSE(ImageDataset({data.images, {}}).has_labels());
+}
