@@ -14,7 +14,7 @@ double largest_entry(const Tensor& x) {
   return largest;
 }
 
-std::string difference(std::string_view what, const Tensor& ours, const Tensor& wanted, double rtol, double noise) {
+std::string difference(std::string_view what, const Tensor& ours, const Tensor& wanted, const Bound& bound) {
   if (!ours.defined()) return fmt::format("{} is undefined", what);
   if (!(ours.shape() == wanted.shape())) {
     return fmt::format("{} has shape {}, the reference {}", what, to_string(ours.shape()), to_string(wanted.shape()));
@@ -32,10 +32,17 @@ std::string difference(std::string_view what, const Tensor& ours, const Tensor& 
     }
   }
   const double largest = largest_entry(wanted);
-  const double allowed = largest > noise ? rtol * largest : noise;
+  const double allowed = largest > bound.vanishes ? bound.rtol * largest : bound.floor;
   if (worst <= allowed) return {};
-  return fmt::format("{}[{}] is {:.9g}, the reference {:.9g}: off by {:.2g} where {:.2g} is allowed (largest entry {:.3g})",
-                     what, at, a[at], b[at], worst, allowed, largest);
+  return fmt::format(
+      "{}[{}] is {:.9g}, the reference {:.9g}: off by {:.2g} where {:.2g} is allowed (largest entry {:.3g})",
+      what,
+      at,
+      a[at],
+      b[at],
+      worst,
+      allowed,
+      largest);
 }
 
 }  // namespace sfumato::golden

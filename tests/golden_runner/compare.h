@@ -1,6 +1,6 @@
 // Agreement with a reference, relative to the reference's largest entry.
 //
-//   std::string problem = difference("grad/x", ours, wanted, 1e-9, 1e-12);      // empty when they agree
+//   std::string problem = difference("grad/x", ours, wanted, {.rtol = 1e-9});      // empty when they agree
 #pragma once
 
 #include <string>
@@ -10,11 +10,18 @@
 
 namespace sfumato::golden {
 
-// Empty when shapes are equal and every entry agrees within rtol times the largest finite magnitude in `wanted`, else what
-// differs. An infinity must be the same infinity and NaN meet NaN. Where nothing in `wanted` exceeds `noise` it is
-// rounding error around an exact zero (as the gradient of a key's bias in softmax attention), and so may ours be: up to
-// `noise` too.
-std::string difference(std::string_view what, const Tensor& ours, const Tensor& wanted, double rtol, double noise);
+// How closely a tensor must agree: within rtol times its largest finite magnitude. Where nothing in the reference
+// exceeds `vanishes`, it is rounding error around an exact zero (as the gradient of a key's bias in softmax attention
+// is), and ours may be rounding error too: up to `floor`.
+struct Bound {
+  double rtol = 0;
+  double vanishes = 0;
+  double floor = 0;
+};
+
+// Empty when shapes are equal and every entry agrees, else what differs. An infinity must be the same infinity and NaN
+// meet NaN.
+std::string difference(std::string_view what, const Tensor& ours, const Tensor& wanted, const Bound& bound);
 
 // The largest finite magnitude.
 double largest_entry(const Tensor& x);

@@ -1,7 +1,8 @@
 // Ops by their names in ops.json and second.json: the one place that maps the reference's names and arguments to calls.
 //
 //   OpCall call(description, inputs);            // "op", "args" and "inputs" of a case
-//   Variable y = call_op(call);                  // throws NotBuilt for an op, argument or value that does not exist here
+//   Variable y = call_op(call);                  // throws NotBuilt for an op, argument or value that does not exist
+//   here
 #pragma once
 
 #include <map>

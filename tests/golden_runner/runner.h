@@ -2,8 +2,8 @@
 //
 //   for (const CaseResult& result : replay_samplers("tests/golden")) CHECK(result.status != CaseResult::failed);
 //
-// A file that is not in the folder gives an empty list. A case whose algorithm is not known is `pending`; whether that is
-// an error is for the caller to say.
+// A file that is not in the folder gives an empty list. A case whose algorithm is not known is `pending`; whether that
+// is an error is for the caller to say.
 #pragma once
 
 #include <filesystem>

@@ -38,7 +38,7 @@ std::string compare_weights(const SafetensorsReader& file, const std::string& pr
     if (!file.contains(prefix + "/" + name)) continue;
     ++compared;
     const std::string problem =
-        difference(prefix + "/" + name, tensor, file.read(prefix + "/" + name), kToleranceWeights, 0);
+        difference(prefix + "/" + name, tensor, file.read(prefix + "/" + name), {kToleranceWeights});
     if (!problem.empty()) return problem;
   }
   int64_t listed = 0;

@@ -43,19 +43,20 @@ std::string run_network(UNet& net, const SafetensorsReader& io) {
   net.zero_grad();
   const Variable x(io.read("x"), true);
   const Variable y = net(x, io.read("t"));
-  std::string problem = difference("y", y.tensor(), io.read("y"), kToleranceOut, 0);
+  std::string problem = difference("y", y.tensor(), io.read("y"), {kToleranceOut});
   if (!problem.empty()) return problem;
   y.backward(Variable(io.read("dy")));
-  problem = difference("dx", x.grad().tensor(), io.read("dx"), kToleranceGradient, 0);
+  problem = difference("dx", x.grad().tensor(), io.read("dx"), {kToleranceGradient});
   const double noise = kNoise * largest_gradient(io);
+  const Bound bound{kToleranceGradient, noise, noise};
   int64_t compared = 0;
   for (const auto& [name, parameter] : net.named_parameters()) {
     if (!problem.empty()) return problem;
-    problem = difference("grad/" + name, parameter.grad().tensor(), io.read("grad/" + name), kToleranceGradient, noise);
+    problem = difference("grad/" + name, parameter.grad().tensor(), io.read("grad/" + name), bound);
     ++compared;
   }
-  const int64_t listed = std::count_if(io.entries().begin(), io.entries().end(),
-                                       [](const auto& entry) { return entry.first.starts_with("grad/"); });
+  const int64_t listed = std::count_if(
+      io.entries().begin(), io.entries().end(), [](const auto& entry) { return entry.first.starts_with("grad/"); });
   if (problem.empty() && listed != compared) {
     return fmt::format("{} parameters compared, the reference has {} gradients", compared, listed);
   }

@@ -118,6 +118,7 @@ std::vector<Violation> violations() {
       {shape("[4294967296,4294967296]"),
        4,
        "(4294967296, 4294967296) has too many elements"},  // product 2^64: 0 bytes?
+      {shape("[0,4294967296,4294967296]"), 4, "(0, 4294967296, 4294967296) has too many elements"},
       {shape("[4294967296,4294967296,0]"), 4, "(4294967296, 4294967296, 0) has too many elements"},
       {shape("[5]"), 4, "takes 5 bytes but data_offsets [0, 4] span 4"},
       {entry(R"("dtype":"F32","shape":[4],"data_offsets":[0,4])"), 4, "F32 (4,) takes 16 bytes"},

@@ -61,7 +61,8 @@ TEST_CASE("loss: cross entropy is minus the log of the target's probability", "[
   CHECK(gradient[0] + gradient[1] + gradient[2] == Approx(0).margin(1e-15));
 }
 
-TEST_CASE("loss: cross entropy takes maps of classes, large logits, and refuses what does not fit", "[autograd][loss]") {
+TEST_CASE("loss: cross entropy takes maps of classes, large logits, and refuses what does not fit",
+          "[autograd][loss]") {
   const Variable map = Variable(zeros({2, 4, 3, 5}, DType::f64));
   CHECK(cross_entropy(map, zeros({2, 3, 5}, DType::i64), Reduction::none).shape() == Shape{2, 3, 5});
   CHECK(cross_entropy(map, zeros({2, 3, 5}, DType::i64)).item() == Approx(std::log(4.0)));

@@ -1,8 +1,6 @@
 // Winograd convolution against a direct convolution in f64: every pass, edge tiles, padded channels, both schedules.
 #include "tensor/backend/fast/winograd.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -14,6 +12,7 @@
 #include <vector>
 
 #include "catch.h"
+#include "tensor/parallel.h"
 
 namespace {
 
@@ -176,21 +175,21 @@ TEST_CASE("winograd forward takes no bias for a bias of zero", "[winograd]") {
 }
 
 TEST_CASE("winograd convolution gives the same bits for any number of threads", "[winograd]") {
-  const int threads = omp_get_max_threads();
+  const int threads = sfumato::num_threads();
   for (const WinogradShape& shape : {WinogradShape{5, 20, 35, 13, 30}, {16, 32, 16, 28, 28}, {6, 150, 140, 8, 8}}) {
     const Case c(shape);
-    omp_set_num_threads(1);
+    sfumato::set_num_threads(1);
     const Passes one = winograd(c);
     for (int n : {2, 3, 7}) {
       INFO(n << " threads");
-      omp_set_num_threads(n);
+      sfumato::set_num_threads(n);
       const Passes many = winograd(c);
       CHECK(same_bits(one.y, many.y));
       CHECK(same_bits(one.dx, many.dx));
       CHECK(same_bits(one.dweight, many.dweight));
     }
   }
-  omp_set_num_threads(threads);
+  sfumato::set_num_threads(threads);
 }
 
 TEST_CASE("winograd is chosen for the layers of a U-Net and not for its edges", "[winograd]") {

@@ -10,7 +10,9 @@ using namespace sfumato;
 
 namespace {
 
-Tensor counting(const Shape& shape) { return arange(0, static_cast<double>(shape.numel()), 1, DType::f64).reshape(shape); }
+Tensor counting(const Shape& shape) {
+  return arange(0, static_cast<double>(shape.numel()), 1, DType::f64).reshape(shape);
+}
 
 struct Runs {
   std::vector<ElementwiseIterator::Run> runs;
@@ -57,8 +59,12 @@ TEST_CASE("iterator: every element is visited once with the right operands, cut 
   const int before = num_threads();
   set_num_threads(7);
   const Tensor base = counting({4, 5, 3});
-  const std::vector<Tensor> operands{counting({3, 5, 4}), permute(base, {2, 1, 0}), counting({5, 1}), counting({4}),
-                                     expand(counting({3, 1, 1}), {3, 5, 4}), slice(counting({3, 5, 8}), 2, 1, 8, 2),
+  const std::vector<Tensor> operands{counting({3, 5, 4}),
+                                     permute(base, {2, 1, 0}),
+                                     counting({5, 1}),
+                                     counting({4}),
+                                     expand(counting({3, 1, 1}), {3, 5, 4}),
+                                     slice(counting({3, 5, 8}), 2, 1, 8, 2),
                                      scalar(3, DType::f64)};
   const Shape shape{3, 5, 4};
   for (const Tensor& operand : operands) {

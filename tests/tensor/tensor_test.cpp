@@ -99,9 +99,9 @@ TEST_CASE("tensor: conversions between dtypes", "[tensor]") {
 TEST_CASE("tensor: bf16 rounds to nearest even and keeps NaN and infinity", "[tensor]") {
   const auto rounded = [](float x) { return static_cast<float>(BFloat16(x)); };
   CHECK(rounded(1.0f) == 1.0f);
-  CHECK(rounded(1.0f + 0x1p-8f) == 1.0f);                        // a tie, to even
-  CHECK(rounded(1.0f + 3 * 0x1p-8f) == 1.0f + 0x1p-6f);          // a tie, to even
-  CHECK(rounded(1.0f + 0x1p-8f + 0x1p-20f) == 1.0f + 0x1p-7f);   // just above a tie
+  CHECK(rounded(1.0f + 0x1p-8f) == 1.0f);                       // a tie, to even
+  CHECK(rounded(1.0f + 3 * 0x1p-8f) == 1.0f + 0x1p-6f);         // a tie, to even
+  CHECK(rounded(1.0f + 0x1p-8f + 0x1p-20f) == 1.0f + 0x1p-7f);  // just above a tie
   CHECK(rounded(-1.0f - 0x1p-8f - 0x1p-20f) == -1.0f - 0x1p-7f);
   CHECK(std::isinf(rounded(std::numeric_limits<float>::max())));
   CHECK(std::isinf(rounded(INFINITY)));
