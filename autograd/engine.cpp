@@ -43,7 +43,9 @@ void run_hooks(const std::vector<GradientHook>& hooks, Variable& gradient) {
 // One backward pass.
 class GraphTask {
  public:
-  GraphTask(std::span<const Variable> outputs, std::span<const Variable> gradients, std::span<const Variable> inputs,
+  GraphTask(std::span<const Variable> outputs,
+            std::span<const Variable> gradients,
+            std::span<const Variable> inputs,
             const BackwardOptions& options)
       : options_(options), inputs_(inputs) {
     check(gradients.empty() || gradients.size() == outputs.size(), "backward: ", outputs.size(), " outputs but ",
@@ -265,13 +267,16 @@ class GraphTask {
 
 }  // namespace
 
-void run_backward(std::span<const Variable> outputs, std::span<const Variable> gradients,
+void run_backward(std::span<const Variable> outputs,
+                  std::span<const Variable> gradients,
                   const BackwardOptions& options) {
   GraphTask(outputs, gradients, {}, options).run();
 }
 
-std::vector<Variable> run_grad(std::span<const Variable> outputs, std::span<const Variable> inputs,
-                               std::span<const Variable> gradients, const BackwardOptions& options) {
+std::vector<Variable> run_grad(std::span<const Variable> outputs,
+                               std::span<const Variable> inputs,
+                               std::span<const Variable> gradients,
+                               const BackwardOptions& options) {
   check(!inputs.empty(), "grad: no inputs");
   GraphTask task(outputs, gradients, inputs, options);
   task.run();

@@ -13,11 +13,14 @@
 namespace sfumato {
 
 // Accumulates into every reachable leaf's grad(). `gradients` is empty or has one entry per output.
-void run_backward(std::span<const Variable> outputs, std::span<const Variable> gradients,
+void run_backward(std::span<const Variable> outputs,
+                  std::span<const Variable> gradients,
                   const BackwardOptions& options);
 
 // Returns the gradients for `inputs` (leaves or not) and leaves every grad() alone.
-std::vector<Variable> run_grad(std::span<const Variable> outputs, std::span<const Variable> inputs,
-                               std::span<const Variable> gradients, const BackwardOptions& options);
+std::vector<Variable> run_grad(std::span<const Variable> outputs,
+                               std::span<const Variable> inputs,
+                               std::span<const Variable> gradients,
+                               const BackwardOptions& options);
 
 }  // namespace sfumato

@@ -28,8 +28,12 @@ Tensor value_at(const DifferentiableFunction& f, const std::vector<Tensor>& inpu
 }
 
 // (f(x + eps e_i) - f(x - eps e_i)) . cotangent / (2 eps)
-double numeric_slope(const DifferentiableFunction& f, std::vector<Tensor>& inputs, size_t input, int64_t entry,
-                     const Tensor& cotangent, double eps) {
+double numeric_slope(const DifferentiableFunction& f,
+                     std::vector<Tensor>& inputs,
+                     size_t input,
+                     int64_t entry,
+                     const Tensor& cotangent,
+                     double eps) {
   double& x = inputs[input].mutable_data<double>()[entry];
   const double original = x;
   x = original + eps;
@@ -42,7 +46,9 @@ double numeric_slope(const DifferentiableFunction& f, std::vector<Tensor>& input
 
 }  // namespace
 
-bool gradcheck(const DifferentiableFunction& f, const std::vector<Tensor>& inputs, const GradcheckOptions& options,
+bool gradcheck(const DifferentiableFunction& f,
+               const std::vector<Tensor>& inputs,
+               const GradcheckOptions& options,
                std::string* message) {
   std::vector<Tensor> points;
   for (const Tensor& input : inputs) {
@@ -72,7 +78,9 @@ bool gradcheck(const DifferentiableFunction& f, const std::vector<Tensor>& input
   return true;
 }
 
-bool gradgradcheck(const DifferentiableFunction& f, const std::vector<Tensor>& inputs, const GradcheckOptions& options,
+bool gradgradcheck(const DifferentiableFunction& f,
+                   const std::vector<Tensor>& inputs,
+                   const GradcheckOptions& options,
                    std::string* message) {
   const Tensor out = value_at(f, inputs);
   std::vector<Tensor> extended = inputs;

@@ -4,7 +4,8 @@
 //   bool ok = gradcheck([](std::span<const Variable> x) { return silu(x[0] * x[1]); }, {a, b}, {}, &why);
 //
 // For a random cotangent c, sum(c * (f(x + eps e_i) - f(x - eps e_i))) / (2 eps) must equal the i-th entry of the
-// gradient of sum(c * f(x)) within atol + rtol * |numeric|, for every entry of every input. Keep inputs away from kinks.
+// gradient of sum(c * f(x)) within atol + rtol * |numeric|, for every entry of every input. Keep inputs away from
+// kinks.
 #pragma once
 
 #include <functional>
@@ -25,11 +26,15 @@ struct GradcheckOptions {
 using DifferentiableFunction = std::function<Variable(std::span<const Variable>)>;
 
 // Inputs must be f64 (throws otherwise). On failure `message` says which entry of which input, and both values.
-bool gradcheck(const DifferentiableFunction& f, const std::vector<Tensor>& inputs, const GradcheckOptions& options = {},
+bool gradcheck(const DifferentiableFunction& f,
+               const std::vector<Tensor>& inputs,
+               const GradcheckOptions& options = {},
                std::string* message = nullptr);
 
 // gradcheck of the gradients themselves, as functions of the inputs and of the cotangent.
-bool gradgradcheck(const DifferentiableFunction& f, const std::vector<Tensor>& inputs,
-                   const GradcheckOptions& options = {}, std::string* message = nullptr);
+bool gradgradcheck(const DifferentiableFunction& f,
+                   const std::vector<Tensor>& inputs,
+                   const GradcheckOptions& options = {},
+                   std::string* message = nullptr);
 
 }  // namespace sfumato

@@ -41,9 +41,9 @@ class Saved {
   // Throws naming the versions when the storage was written after save().
   const Variable& operator()() const {
     if (variable_.defined()) {
-      check(variable_.tensor().version() == version_,
-            "backward: a tensor of shape ", variable_.shape(), " that an op saved has been modified in place since (version ",
-            variable_.tensor().version(), ", saved at ", version_, ")");
+      check(variable_.tensor().version() == version_, "backward: a tensor of shape ", variable_.shape(),
+            " that an op saved has been modified in place since (version ", variable_.tensor().version(), ", saved at ",
+            version_, ")");
     }
     return variable_;
   }
@@ -207,7 +207,9 @@ Variable record(const char* name, const Tensor& out, Terms&&... terms) {
 }
 
 // For ops on lists (cat, stack): one rule per input, made by make_rule(i), of a common type.
-Variable record_list(const char* name, const Tensor& out, std::span<const Variable> inputs,
+Variable record_list(const char* name,
+                     const Tensor& out,
+                     std::span<const Variable> inputs,
                      const std::function<std::function<Variable(const Variable&)>(size_t)>& make_rule);
 
 }  // namespace sfumato

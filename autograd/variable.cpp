@@ -93,12 +93,16 @@ void Variable::register_post_accumulate_hook(PostAccumulateHook hook) {
   state_->post_accumulate_hooks.push_back(std::move(hook));
 }
 
-std::vector<Variable> grad(std::span<const Variable> outputs, std::span<const Variable> inputs,
-                           std::span<const Variable> grad_outputs, const BackwardOptions& options) {
+std::vector<Variable> grad(std::span<const Variable> outputs,
+                           std::span<const Variable> inputs,
+                           std::span<const Variable> grad_outputs,
+                           const BackwardOptions& options) {
   return run_grad(outputs, inputs, grad_outputs, options);
 }
 
-std::vector<Variable> grad(const Variable& output, std::span<const Variable> inputs, const Variable& grad_output,
+std::vector<Variable> grad(const Variable& output,
+                           std::span<const Variable> inputs,
+                           const Variable& grad_output,
                            const BackwardOptions& options) {
   return run_grad(std::span(&output, 1), inputs,
                   grad_output.defined() ? std::span(&grad_output, 1) : std::span<const Variable>(), options);
@@ -199,7 +203,9 @@ class ListNode final : public Node {
 }  // namespace
 }  // namespace detail
 
-Variable record_list(const char* name, const Tensor& out, std::span<const Variable> inputs,
+Variable record_list(const char* name,
+                     const Tensor& out,
+                     std::span<const Variable> inputs,
                      const std::function<std::function<Variable(const Variable&)>(size_t)>& make_rule) {
   std::shared_ptr<detail::ListNode> node;
   for (size_t i = 0; i < inputs.size(); ++i) {

@@ -86,9 +86,13 @@ class Variable {
 
 // The gradients of sum(outputs * grad_outputs) for each input, without touching any leaf's grad(). grad_outputs may be
 // empty when every output has one element. An input that the outputs do not depend on gets an undefined Variable.
-std::vector<Variable> grad(std::span<const Variable> outputs, std::span<const Variable> inputs,
-                           std::span<const Variable> grad_outputs = {}, const BackwardOptions& options = {});
-std::vector<Variable> grad(const Variable& output, std::span<const Variable> inputs, const Variable& grad_output = {},
+std::vector<Variable> grad(std::span<const Variable> outputs,
+                           std::span<const Variable> inputs,
+                           std::span<const Variable> grad_outputs = {},
+                           const BackwardOptions& options = {});
+std::vector<Variable> grad(const Variable& output,
+                           std::span<const Variable> inputs,
+                           const Variable& grad_output = {},
                            const BackwardOptions& options = {});
 
 }  // namespace sfumato

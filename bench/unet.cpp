@@ -6,8 +6,8 @@
 #include <fmt/format.h>
 
 #include "bench/registry.h"
-#include "diffusion/samplers/denoiser.h"
 #include "diffusion/pipeline/model_folder.h"
+#include "diffusion/samplers/denoiser.h"
 #include "diffusion/train/trainer.h"
 #include "tensor/allocator.h"
 #include "tensor/random.h"

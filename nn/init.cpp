@@ -20,14 +20,13 @@ Tensor initial_values(const InitRule& rule, const Shape& shape, uint64_t seed, s
 void initialize(Module& root, uint64_t seed) {
   assign_paths(root);
   const std::string& start = root.path();
-  walk(root,
-       {.module = {},
-        .parameter =
-            [&](const std::string& name, Parameter& parameter) {
-              const std::string path = start.empty() ? name : start + "." + name;
-              parameter.assign(initial_values(parameter.init_rule(), parameter.shape(), seed, path));
-            },
-        .buffer = {}});
+  walk(root, {.module = {},
+              .parameter =
+                  [&](const std::string& name, Parameter& parameter) {
+                    const std::string path = start.empty() ? name : start + "." + name;
+                    parameter.assign(initial_values(parameter.init_rule(), parameter.shape(), seed, path));
+                  },
+              .buffer = {}});
 }
 
 }  // namespace sfumato

@@ -14,20 +14,10 @@ InitRule fan_in_rule(Init init, int64_t fan_in) {
 }
 
 Shape conv_weight_shape(int64_t in, int64_t out, int64_t kernel, const Conv2dOptions& options) {
-  check(in > 0 && out > 0 && kernel > 0,
-        "Conv2d: channels and kernel must be positive, got in ",
-        in,
-        ", out ",
-        out,
-        ", kernel ",
-        kernel);
-  check(options.groups > 0 && in % options.groups == 0 && out % options.groups == 0,
-        "Conv2d: groups must divide ",
-        in,
-        " input and ",
-        out,
-        " output channels, got ",
-        options.groups);
+  check(in > 0 && out > 0 && kernel > 0, "Conv2d: channels and kernel must be positive, got in ", in, ", out ", out,
+        ", kernel ", kernel);
+  check(options.groups > 0 && in % options.groups == 0 && out % options.groups == 0, "Conv2d: groups must divide ", in,
+        " input and ", out, " output channels, got ", options.groups);
   return {out, in / options.groups, kernel, kernel};
 }
 
@@ -76,11 +66,8 @@ std::string Conv2d::describe() const {
 
 GroupNorm::GroupNorm(int64_t groups, int64_t channels, double eps)
     : weight({channels}, InitRule::ones()), bias({channels}, InitRule::zeros()), groups_(groups), eps_(eps) {
-  check(groups > 0 && channels > 0 && channels % groups == 0,
-        "GroupNorm: the number of groups must divide ",
-        channels,
-        " channels, got ",
-        groups);
+  check(groups > 0 && channels > 0 && channels % groups == 0, "GroupNorm: the number of groups must divide ", channels,
+        " channels, got ", groups);
 }
 
 Variable GroupNorm::forward(const Variable& x) const {

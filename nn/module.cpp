@@ -73,10 +73,9 @@ std::map<std::string, Target> targets_of(Module& root) {
   const auto add = [&](const std::string& name, const Target& target) {
     ensure(targets.emplace(name, target).second, "module: two members are called '", name, "'");
   };
-  walk(root,
-       {.module = {},
-        .parameter = [&](const std::string& name, Parameter& p) { add(name, {.parameter = &p}); },
-        .buffer = [&](const std::string& name, Tensor& t) { add(name, {.buffer = &t}); }});
+  walk(root, {.module = {},
+              .parameter = [&](const std::string& name, Parameter& p) { add(name, {.parameter = &p}); },
+              .buffer = [&](const std::string& name, Tensor& t) { add(name, {.buffer = &t}); }});
   return targets;
 }
 
@@ -168,17 +167,14 @@ std::string Module::describe() const { return class_name(*this); }
 
 std::vector<NamedParameter> Module::named_parameters() const {
   std::vector<NamedParameter> all;
-  walk_const(*this,
-             {.module = {},
-              .parameter =
-                  [&](const std::string& name, Parameter& parameter) {
-                    check(parameter.has_values(),
-                          "parameter '",
-                          name,
-                          "': has no values yet; call initialize(module, seed) or load_state_dict() first");
-                    all.push_back({name, parameter.handle()});
-                  },
-              .buffer = {}});
+  walk_const(*this, {.module = {},
+                     .parameter =
+                         [&](const std::string& name, Parameter& parameter) {
+                           check(parameter.has_values(), "parameter '", name,
+                                 "': has no values yet; call initialize(module, seed) or load_state_dict() first");
+                           all.push_back({name, parameter.handle()});
+                         },
+                     .buffer = {}});
   return all;
 }
 
@@ -205,10 +201,9 @@ NamedTensors Module::state_dict() const {
     ensure(names.insert(name).second, "module: two members are called '", name, "'");
     all.emplace_back(name, tensor);
   };
-  walk_const(*this,
-             {.module = {},
-              .parameter = [&](const std::string& name, Parameter& p) { add(name, p.variable().tensor()); },
-              .buffer = [&](const std::string& name, Tensor& t) { add(name, t); }});
+  walk_const(*this, {.module = {},
+                     .parameter = [&](const std::string& name, Parameter& p) { add(name, p.variable().tensor()); },
+                     .buffer = [&](const std::string& name, Tensor& t) { add(name, t); }});
   return all;
 }
 
@@ -256,23 +251,21 @@ void Module::train(bool on) {
 }
 
 const std::string& Module::path() const {
-  check(path_.has_value(),
-        describe(),
+  check(path_.has_value(), describe(),
         ": does not know its path yet, and its random draws are keyed by it; call initialize(root, seed), "
         "load_state_dict(), train() or eval() on the network that it is part of");
   return *path_;
 }
 
 void Module::to(DType dtype) {
-  walk(*this,
-       {.module = {},
-        .parameter = [&](const std::string&, Parameter& parameter) { parameter.convert(dtype); },
-        .buffer =
-            [&](const std::string&, Tensor& buffer) {
-              if (is_floating(buffer.dtype())) {
-                buffer = buffer.to(dtype);
-              }
-            }});
+  walk(*this, {.module = {},
+               .parameter = [&](const std::string&, Parameter& parameter) { parameter.convert(dtype); },
+               .buffer =
+                   [&](const std::string&, Tensor& buffer) {
+                     if (is_floating(buffer.dtype())) {
+                       buffer = buffer.to(dtype);
+                     }
+                   }});
 }
 
 void Module::zero_grad() {
@@ -283,13 +276,12 @@ void Module::zero_grad() {
 
 void assign_paths(Module& root) {
   const std::string start = root.path_.value_or("");
-  walk(root,
-       {.module =
-            [&](const std::string& name, Module& module) {
-              module.path_ = start.empty() || name.empty() ? start + name : start + "." + name;
-            },
-        .parameter = {},
-        .buffer = {}});
+  walk(root, {.module =
+                  [&](const std::string& name, Module& module) {
+                    module.path_ = start.empty() || name.empty() ? start + name : start + "." + name;
+                  },
+              .parameter = {},
+              .buffer = {}});
 }
 
 void walk(Module& root, const ModuleWalk& calls) { Walker(calls).enter(root); }

@@ -22,9 +22,7 @@ void Parameter::convert(DType dtype) {
 }
 
 const Variable& Parameter::variable() const {
-  check(has_values() || !present_,
-        "parameter of shape ",
-        shape_,
+  check(has_values() || !present_, "parameter of shape ", shape_,
         ": has no values yet; call initialize(module, seed) or load_state_dict() first");
   return variable_;
 }

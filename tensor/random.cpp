@@ -37,9 +37,7 @@ void fill_words(const RandomStream& stream, int64_t row, int64_t first, int64_t 
 #ifdef SFUMATO_FAST
   if (vectorised()) {
     fast::philox_words({stream.key, static_cast<uint32_t>(stream.first_sample + row), stream.step, stream.draw},
-                       static_cast<uint32_t>(first),
-                       blocks,
-                       out);
+                       static_cast<uint32_t>(first), blocks, out);
     return;
   }
 #endif
@@ -226,12 +224,7 @@ Tensor dropout_with(const Tensor& x, double p, const RandomStream& stream) {
       if (vectorised()) {
         for_each_piece(rows, rows.blocks(), [&](int64_t row, int64_t first, int64_t, int64_t offset, int64_t elements) {
           fast::philox_dropout({stream.key, static_cast<uint32_t>(stream.first_sample + row), stream.step, stream.draw},
-                               static_cast<uint32_t>(first),
-                               elements,
-                               threshold,
-                               scale,
-                               from + offset,
-                               to + offset);
+                               static_cast<uint32_t>(first), elements, threshold, scale, from + offset, to + offset);
         });
         return;
       }

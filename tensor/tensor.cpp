@@ -149,8 +149,8 @@ namespace {
 // The first and last three entries of a longer dimension are printed.
 constexpr int64_t kPrintEdge = 3;
 
-void print_dimension(const Tensor& tensor, const std::vector<double>& values, int d, int64_t& at, int64_t stride,
-                     std::string& text) {
+void print_dimension(
+    const Tensor& tensor, const std::vector<double>& values, int d, int64_t& at, int64_t stride, std::string& text) {
   if (d == tensor.dim()) {
     text += fmt::format("{:.6g}", values[static_cast<size_t>(at)]);
     return;

@@ -43,11 +43,12 @@ Variable share(const Tensor& wins, const Tensor& ties, DType dtype) {
 }  // namespace
 
 Variable maximum(const Variable& a, const Variable& b) {
-  return record("maximum", maximum(a.tensor(), b.tensor()), wrt(a,
-                                                                [a = save(a), b = save(b)](const Variable& g) {
-                                                                  const Tensor &x = a().tensor(), &y = b().tensor();
-                                                                  return mul(g, share(gt(x, y), eq(x, y), g.dtype()));
-                                                                }),
+  return record("maximum", maximum(a.tensor(), b.tensor()),
+                wrt(a,
+                    [a = save(a), b = save(b)](const Variable& g) {
+                      const Tensor &x = a().tensor(), &y = b().tensor();
+                      return mul(g, share(gt(x, y), eq(x, y), g.dtype()));
+                    }),
                 wrt(b, [a = save(a), b = save(b)](const Variable& g) {
                   const Tensor &x = a().tensor(), &y = b().tensor();
                   return mul(g, share(gt(y, x), eq(x, y), g.dtype()));
@@ -57,7 +58,8 @@ Variable maximum(const Variable& a, const Variable& b) {
 Variable minimum(const Variable& a, const Variable& b) { return neg(maximum(neg(a), neg(b))); }
 
 Variable affine(const Variable& x, double scale, double shift) {
-  return record("affine", affine(x.tensor(), scale, shift), wrt(x, [scale](const Variable& g) { return mul(g, scale); }));
+  return record("affine", affine(x.tensor(), scale, shift),
+                wrt(x, [scale](const Variable& g) { return mul(g, scale); }));
 }
 Variable add(const Variable& a, double b) { return affine(a, 1, b); }
 Variable sub(const Variable& a, double b) { return affine(a, 1, -b); }
@@ -101,7 +103,8 @@ Variable rsqrt(const Variable& x) {
 }
 
 Variable square(const Variable& x) {
-  return record("square", square(x.tensor()), wrt(x, [x = save(x)](const Variable& g) { return mul(mul(g, 2.0), x()); }));
+  return record("square", square(x.tensor()),
+                wrt(x, [x = save(x)](const Variable& g) { return mul(mul(g, 2.0), x()); }));
 }
 
 Variable reciprocal(const Variable& x) {
@@ -123,9 +126,8 @@ Variable tanh(const Variable& x) {
 }
 
 Variable erf(const Variable& x) {
-  return record("erf", erf(x.tensor()), wrt(x, [x = save(x)](const Variable& g) {
-                  return mul(g, mul(exp(neg(square(x()))), M_2_SQRTPI));
-                }));
+  return record("erf", erf(x.tensor()),
+                wrt(x, [x = save(x)](const Variable& g) { return mul(g, mul(exp(neg(square(x()))), M_2_SQRTPI)); }));
 }
 
 Variable sigmoid(const Variable& x) {
@@ -134,13 +136,13 @@ Variable sigmoid(const Variable& x) {
 }
 
 Variable softplus(const Variable& x) {
-  return record("softplus", softplus(x.tensor()), wrt(x, [x = save(x)](const Variable& g) { return mul(g, sigmoid(x())); }));
+  return record("softplus", softplus(x.tensor()),
+                wrt(x, [x = save(x)](const Variable& g) { return mul(g, sigmoid(x())); }));
 }
 
 Variable relu(const Variable& x) {
-  return record("relu", relu(x.tensor()), wrt(x, [x = save(x)](const Variable& g) {
-                  return mul(g, mask(gt(x().tensor(), 0.0), g.dtype()));
-                }));
+  return record("relu", relu(x.tensor()),
+                wrt(x, [x = save(x)](const Variable& g) { return mul(g, mask(gt(x().tensor(), 0.0), g.dtype())); }));
 }
 
 Variable leaky_relu(const Variable& x, double slope) {

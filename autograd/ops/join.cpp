@@ -55,8 +55,8 @@ Variable pad(const Variable& x, const Dims& amounts, double value) {
   for (int i = 0; i < amounts.rank(); ++i) {
     reverse[i] = -amounts[i];
   }
-  return record(
-      "pad", pad(x.tensor(), amounts, value), wrt(x, [reverse](const Variable& g) { return pad(g, reverse); }));
+  return record("pad", pad(x.tensor(), amounts, value),
+                wrt(x, [reverse](const Variable& g) { return pad(g, reverse); }));
 }
 
 Variable flip(const Variable& x, const Dims& dims) {

@@ -36,8 +36,10 @@ Variable smooth_l1_loss(const Variable& input, const Variable& target, double be
 }
 
 Variable cross_entropy(const Variable& input, const Tensor& target, Reduction reduction) {
-  check(input.dim() >= 2 && target.dim() == input.dim() - 1, "cross_entropy: input (N, classes, ...) and target (N, ...)"
-        " expected, got ", input.shape(), " and ", target.shape());
+  check(input.dim() >= 2 && target.dim() == input.dim() - 1,
+        "cross_entropy: input (N, classes, ...) and target (N, ...)"
+        " expected, got ",
+        input.shape(), " and ", target.shape());
   const Variable picked = gather(log_softmax(input, 1), 1, unsqueeze(target, 1));
   return reduce(neg(squeeze(picked, 1)), reduction);
 }

@@ -33,17 +33,14 @@ Variable matmul(const Variable& a, const Variable& b) {
     shape[shape.rank() - 1] = b.size(1);
     return reshape(matmul(as_rows(a), b), shape);
   }
-  return record("matmul",
-                matmul(a.tensor(), b.tensor()),
+  return record("matmul", matmul(a.tensor(), b.tensor()),
                 wrt(a, [b = save(b)](const Variable& g) { return matmul(g, swapped(b())); }),
                 wrt(b, [a = save(a)](const Variable& g) { return matmul(swapped(a()), g); }));
 }
 
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias) {
   const Tensor out = linear(x.tensor(), weight.tensor(), bias.defined() ? bias.tensor() : Tensor());
-  return record("linear",
-                out,
-                wrt(x, [w = save(weight)](const Variable& g) { return matmul(g, w()); }),
+  return record("linear", out, wrt(x, [w = save(weight)](const Variable& g) { return matmul(g, w()); }),
                 wrt(weight, [x = save(x)](const Variable& g) { return matmul(swapped(as_rows(g)), as_rows(x())); }),
                 wrt(bias, [](const Variable& g) { return g; }));
 }

@@ -40,8 +40,7 @@ GroupNormRule compose_group_norm_gradients(
   const Variable dnormal = w.defined() ? dz * w : dz;
   const Variable dx =
       (dnormal - mean(dnormal, group_dims, true) - normal * mean(dnormal * normal, group_dims, true)) * rstd;
-  return {reshape(dx, x.shape()),
-          weight.defined() ? reshape(sum(dz * normal, channel_sum), {channels}) : Variable(),
+  return {reshape(dx, x.shape()), weight.defined() ? reshape(sum(dz * normal, channel_sum), {channels}) : Variable(),
           bias.defined() ? reshape(sum(dz, channel_sum), {channels}) : Variable()};
 }
 
@@ -86,17 +85,14 @@ Tensor logsumexp_of(const Tensor& x, const Dims& dim) {
 
 Variable group_norm(const Variable& x, const Variable& weight, const Variable& bias, const GroupNormOptions& options) {
   const GroupNormResult r = group_norm(x.tensor(), weight.tensor(), bias.tensor(), options);
-  return record(
-      "group_norm",
-      r.out,
-      wrt_joint({x, weight, bias},
-                [x = save(x), weight = save(weight), bias = save(bias), mean = r.mean, rstd = r.rstd, options](
-                    const Variable& g, const std::array<bool, 3>&) {
+  return record("group_norm", r.out,
+                wrt_joint({x, weight, bias}, [x = save(x), weight = save(weight), bias = save(bias), mean = r.mean,
+                                              rstd = r.rstd, options](const Variable& g, const std::array<bool, 3>&) {
                   if (grad_enabled()) {
                     return compose_group_norm_gradients(g, x(), weight(), bias(), options);
                   }
-                  const GroupNormGradients d = group_norm_backward(
-                      g.tensor(), x().tensor(), mean, rstd, weight().tensor(), bias().tensor(), options);
+                  const GroupNormGradients d = group_norm_backward(g.tensor(), x().tensor(), mean, rstd,
+                                                                   weight().tensor(), bias().tensor(), options);
                   return GroupNormRule{d.dx, d.dweight, d.dbias};
                 }));
 }
@@ -151,16 +147,14 @@ Variable softmax(const Variable& x, int64_t dim) {
 }
 
 Variable log_softmax(const Variable& x, int64_t dim) {
-  return record("log_softmax",
-                x.tensor() - logsumexp_of(x.tensor(), {dim}),
+  return record("log_softmax", x.tensor() - logsumexp_of(x.tensor(), {dim}),
                 wrt(x, [dim](const Variable& g, const Variable& y) { return g - exp(y) * sum(g, {dim}, true); }));
 }
 
 Variable logsumexp(const Variable& x, const Dims& dim, bool keepdim) {
   const Tensor kept = logsumexp_of(x.tensor(), dim);
   const Shape shape = reduced_shape(x.shape(), dim_mask("logsumexp", dim, x.dim()), keepdim);
-  return record("logsumexp",
-                kept.reshape(shape),
+  return record("logsumexp", kept.reshape(shape),
                 wrt(x, [x = save(x), kept = kept.shape()](const Variable& g, const Variable& y) {
                   return reshape(g, kept) * exp(x() - reshape(y, kept));
                 }));

@@ -8,9 +8,8 @@ Variable dropout(const Variable& x, double p, const RandomStream& stream) {
   if (p == 0) {
     return x;
   }
-  return record("dropout", dropout_with(x.tensor(), p, stream), wrt(x, [p, stream](const Variable& g) {
-                  return dropout(g, p, stream);
-                }));
+  return record("dropout", dropout_with(x.tensor(), p, stream),
+                wrt(x, [p, stream](const Variable& g) { return dropout(g, p, stream); }));
 }
 
 }  // namespace sfumato

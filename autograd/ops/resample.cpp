@@ -7,40 +7,34 @@
 namespace sfumato {
 
 Variable upsample_nearest2d(const Variable& x, int64_t scale) {
-  return record("upsample_nearest2d", upsample_nearest2d(x.tensor(), scale), wrt(x, [scale](const Variable& g) {
-                  return upsample_nearest2d_backward(g, scale);
-                }));
+  return record("upsample_nearest2d", upsample_nearest2d(x.tensor(), scale),
+                wrt(x, [scale](const Variable& g) { return upsample_nearest2d_backward(g, scale); }));
 }
 
 Variable upsample_nearest2d_backward(const Variable& dy, int64_t scale) {
-  return record("upsample_nearest2d_backward",
-                upsample_nearest2d_backward(dy.tensor(), scale),
+  return record("upsample_nearest2d_backward", upsample_nearest2d_backward(dy.tensor(), scale),
                 wrt(dy, [scale](const Variable& g) { return upsample_nearest2d(g, scale); }));
 }
 
 Variable upsample_bilinear2d(const Variable& x, int64_t scale) {
-  return record("upsample_bilinear2d", upsample_bilinear2d(x.tensor(), scale), wrt(x, [scale](const Variable& g) {
-                  return upsample_bilinear2d_backward(g, scale);
-                }));
+  return record("upsample_bilinear2d", upsample_bilinear2d(x.tensor(), scale),
+                wrt(x, [scale](const Variable& g) { return upsample_bilinear2d_backward(g, scale); }));
 }
 
 Variable upsample_bilinear2d_backward(const Variable& dy, int64_t scale) {
-  return record("upsample_bilinear2d_backward",
-                upsample_bilinear2d_backward(dy.tensor(), scale),
+  return record("upsample_bilinear2d_backward", upsample_bilinear2d_backward(dy.tensor(), scale),
                 wrt(dy, [scale](const Variable& g) { return upsample_bilinear2d(g, scale); }));
 }
 
 Variable avg_pool2d(const Variable& x, int64_t kernel, int64_t stride) {
-  return record("avg_pool2d",
-                avg_pool2d(x.tensor(), kernel, stride),
+  return record("avg_pool2d", avg_pool2d(x.tensor(), kernel, stride),
                 wrt(x, [kernel, stride, from = x.shape()](const Variable& g) {
                   return avg_pool2d_backward(g, from, kernel, stride);
                 }));
 }
 
 Variable avg_pool2d_backward(const Variable& dy, const Shape& input_shape, int64_t kernel, int64_t stride) {
-  return record("avg_pool2d_backward",
-                avg_pool2d_backward(dy.tensor(), input_shape, kernel, stride),
+  return record("avg_pool2d_backward", avg_pool2d_backward(dy.tensor(), input_shape, kernel, stride),
                 wrt(dy, [kernel, stride](const Variable& g) { return avg_pool2d(g, kernel, stride); }));
 }
 

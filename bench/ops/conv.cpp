@@ -19,9 +19,7 @@ constexpr ConvShape kShapes[] = {
 };
 
 // Multiply-adds count two.
-double flops_of(const ConvShape& s) {
-  return 2.0 * 9 * static_cast<double>(s.batch * s.in * s.out * s.size * s.size);
-}
+double flops_of(const ConvShape& s) { return 2.0 * 9 * static_cast<double>(s.batch * s.in * s.out * s.size * s.size); }
 
 void set_rate(benchmark::State& state, double flops) {
   state.counters["GFLOP/s"] =
@@ -30,10 +28,13 @@ void set_rate(benchmark::State& state, double flops) {
 
 void add(const std::string& pass, const ConvShape& s, void (*body)(benchmark::State&, const ConvShape&)) {
   const std::string name = fmt::format("conv/{}/{}x{}-{}@{}", pass, s.batch, s.in, s.out, s.size);
-  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-    body(state, s);
-    set_rate(state, flops_of(s));
-  })->UseRealTime()->Unit(benchmark::kMillisecond);
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [=](benchmark::State& state) {
+                                 body(state, s);
+                                 set_rate(state, flops_of(s));
+                               })
+      ->UseRealTime()
+      ->Unit(benchmark::kMillisecond);
 }
 
 void forward(benchmark::State& state, const ConvShape& s) {

@@ -76,7 +76,8 @@ Verb add_sample(CLI::App& app, Common& common) {
   auto arguments = std::make_shared<SampleArguments>();
   CLI::App* verb = app.add_subcommand("sample", "Draw images from a trained model");
   verb->add_option("--model", arguments->model, "Model folder in diffusers' layout")->required();
-  verb->add_option("--out", arguments->out, "FILE.png for a grid, FILE.safetensors for the tensor `samples` (N, C, H, W)")
+  verb->add_option("--out", arguments->out,
+                   "FILE.png for a grid, FILE.safetensors for the tensor `samples` (N, C, H, W)")
       ->required()
       ->check([](const std::string& path) {
         return path.ends_with(".png") || path.ends_with(".safetensors") ? std::string()

@@ -59,7 +59,8 @@ class TrainCommand {
 
   int run() {
     if (run_.exists() && !arguments_.resume && !arguments_.force) {
-      throw CannotCreate("run directory " + arguments_.out + " exists already (--resume goes on with it, --force replaces it)");
+      throw CannotCreate("run directory " + arguments_.out +
+                         " exists already (--resume goes on with it, --force replaces it)");
     }
     if (arguments_.resume && !arguments_.force && is_finished()) {
       say("run " + arguments_.out + " is finished: nothing to do");
@@ -131,7 +132,8 @@ class TrainCommand {
       skipped_in_a_row = result.skipped ? skipped_in_a_row + 1 : 0;
       if (skipped_in_a_row >= kMaxSkippedInARow) {
         progress.finish();
-        say(fmt::format("sfumato: diverged: loss or gradient not finite in {} steps up to {}", skipped_in_a_row, result.step));
+        say(fmt::format("sfumato: diverged: loss or gradient not finite in {} steps up to {}", skipped_in_a_row,
+                        result.step));
         return kDiverged;
       }
       if (due(config_.sample_every, result.step)) {
@@ -146,7 +148,8 @@ class TrainCommand {
       const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
       if (arguments_.time_limit_minutes > 0 && elapsed.count() > arguments_.time_limit_minutes * 60 &&
           result.step < config_.steps) {
-        progress.message(fmt::format("time limit reached at step {} of {}: finishing with what was learned", result.step, config_.steps));
+        progress.message(fmt::format("time limit reached at step {} of {}: finishing with what was learned",
+                                     result.step, config_.steps));
         break;
       }
     }
@@ -158,8 +161,10 @@ class TrainCommand {
 
   void log(std::ofstream& metrics, const StepResult& result, Progress& progress) {
     progress.update(result.step, fmt::format("loss {:.4f}", result.loss));
-    nlohmann::ordered_json line{{"step", result.step}, {"loss", result.loss},
-                                {"grad_norm", result.grad_norm}, {"lr", result.lr},
+    nlohmann::ordered_json line{{"step", result.step},
+                                {"loss", result.loss},
+                                {"grad_norm", result.grad_norm},
+                                {"lr", result.lr},
                                 {"images_per_second", progress.units_per_second()}};
     if (result.skipped) {
       line["skipped"] = true;
@@ -176,7 +181,9 @@ class TrainCommand {
     const EmaScope scope(trainer_->ema());
     trainer_->unet().eval();
     const Tensor images = sample_images(trainer_->unet(), config_.scheduler_config(),
-                                        {.num = config_.sample_num, .sampler = "ddim", .steps = config_.sample_steps,
+                                        {.num = config_.sample_num,
+                                         .sampler = "ddim",
+                                         .steps = config_.sample_steps,
                                          .seed = static_cast<uint64_t>(config_.seed)});
     trainer_->unet().train();
     save_image_grid(run_.samples() / fmt::format("step-{}.png", step), images);
@@ -185,7 +192,8 @@ class TrainCommand {
   int stop(int signal, Progress& progress) {
     progress.finish();
     run_.save_checkpoint(*trainer_, config_.checkpoint_keep);
-    say(fmt::format("stopped after step {}; the same command with --resume goes on from there", trainer_->step_count()));
+    say(fmt::format("stopped after step {}; the same command with --resume goes on from there",
+                    trainer_->step_count()));
     return signal == SIGINT ? kInterrupted : kPreempted;
   }
 
@@ -221,7 +229,8 @@ Verb add_train(CLI::App& app, Common& common) {
   verb->add_option("--config", arguments->config_file, "Start from a TOML file")->excludes(preset);
   verb->add_option("--data", arguments->data, "fashion-mnist, or a folder with MNIST's four idx files")->required();
   verb->add_option("--out", arguments->out, "Run directory")->required();
-  verb->add_option("--set", arguments->assignments, "Change one configuration key: --set lr=1e-4")->type_name("KEY=VALUE");
+  verb->add_option("--set", arguments->assignments, "Change one configuration key: --set lr=1e-4")
+      ->type_name("KEY=VALUE");
   verb->add_option("--steps", arguments->steps, "Optimiser steps (the key `steps`)");
   verb->add_option("--seed", arguments->seed, "Random seed (the key `seed`)");
   verb->add_option("--time-limit", arguments->time_limit_minutes,

@@ -21,13 +21,12 @@ Shape read_shape(GzipFile& file, int rank) {
   std::array<unsigned char, 4> word{};
   file.read(word.data(), word.size());
   if (word[0] != 0 || word[1] != 0) {
-    reject(file,
-           "no idx file: it begins with ",
+    reject(file, "no idx file: it begins with ",
            fmt::format("{:02x} {:02x} {:02x} {:02x}", word[0], word[1], word[2], word[3]));
   }
   if (word[2] != kUnsignedBytes) {
-    reject(
-        file, "elements of type ", fmt::format("{:#04x}", word[2]), " are not supported (unsigned bytes, 0x08, are)");
+    reject(file, "elements of type ", fmt::format("{:#04x}", word[2]),
+           " are not supported (unsigned bytes, 0x08, are)");
   }
   if (word[3] != rank) {
     reject(file, "has ", int{word[3]}, " dimensions, expected ", rank, rank == 3 ? " (images)" : " (labels)");

@@ -7,29 +7,14 @@ namespace sfumato {
 
 ImageDataset::ImageDataset(ImageData data, int64_t canvas) : data_(std::move(data)) {
   check(data_.images.defined() && data_.images.dtype() == DType::u8 && data_.images.dim() == 4,
-        "ImageDataset: images must be u8 (N, C, H, W), got ",
-        data_.images.dtype(),
-        " ",
-        data_.images.shape());
+        "ImageDataset: images must be u8 (N, C, H, W), got ", data_.images.dtype(), " ", data_.images.shape());
   const Shape& shape = data_.images.shape();
   if (data_.labels.defined()) {
-    check(data_.labels.dtype() == DType::i64 && data_.labels.shape() == Shape{shape[0]},
-          "ImageDataset: ",
-          shape[0],
-          " images want i64 labels of that number, got ",
-          data_.labels.dtype(),
-          " ",
-          data_.labels.shape());
+    check(data_.labels.dtype() == DType::i64 && data_.labels.shape() == Shape{shape[0]}, "ImageDataset: ", shape[0],
+          " images want i64 labels of that number, got ", data_.labels.dtype(), " ", data_.labels.shape());
   }
-  check(canvas == 0 || (canvas >= shape[2] && canvas >= shape[3]),
-        "ImageDataset: images of ",
-        shape[2],
-        " x ",
-        shape[3],
-        " do not fit on a canvas of ",
-        canvas,
-        " x ",
-        canvas);
+  check(canvas == 0 || (canvas >= shape[2] && canvas >= shape[3]), "ImageDataset: images of ", shape[2], " x ",
+        shape[3], " do not fit on a canvas of ", canvas, " x ", canvas);
   shape_ = canvas == 0 ? Shape{shape[1], shape[2], shape[3]} : Shape{shape[1], canvas, canvas};
   data_.images = data_.images.contiguous();
   data_.labels = data_.labels.defined() ? data_.labels.contiguous() : Tensor();

@@ -53,15 +53,9 @@ bool encode(png_structp png, png_infop info, Encoder& encoder, const uint8_t* pi
     return false;
   }
   png_set_write_fn(png, &encoder, on_write, on_flush);
-  png_set_IHDR(png,
-               info,
-               static_cast<png_uint_32>(size[1]),
-               static_cast<png_uint_32>(size[0]),
-               8,
-               size[2] == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
-               PNG_INTERLACE_NONE,
-               PNG_COMPRESSION_TYPE_DEFAULT,
-               PNG_FILTER_TYPE_DEFAULT);
+  png_set_IHDR(png, info, static_cast<png_uint_32>(size[1]), static_cast<png_uint_32>(size[0]), 8,
+               size[2] == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_set_compression_level(png, kCompressionLevel);
   png_set_compression_mem_level(png, kMemoryLevel);
   png_set_compression_window_bits(png, kWindowBits);
@@ -86,16 +80,10 @@ uint8_t to_byte(float x) {
 std::string encode_png(const Tensor& pixels) {
   check(pixels.defined() && pixels.dtype() == DType::u8 && pixels.dim() == 3 && pixels.numel() > 0 &&
             (pixels.size(2) == 1 || pixels.size(2) == 3),
-        "encode_png: pixels must be u8 (H, W, 1 or 3), got ",
-        pixels.dtype(),
-        " ",
-        pixels.shape());
+        "encode_png: pixels must be u8 (H, W, 1 or 3), got ", pixels.dtype(), " ", pixels.shape());
   constexpr int64_t kLongestSide = 1'000'000;  // libpng's own default limit
-  check(pixels.size(0) <= kLongestSide && pixels.size(1) <= kLongestSide,
-        "encode_png: a side is longer than ",
-        kLongestSide,
-        " pixels: ",
-        pixels.shape());
+  check(pixels.size(0) <= kLongestSide && pixels.size(1) <= kLongestSide, "encode_png: a side is longer than ",
+        kLongestSide, " pixels: ", pixels.shape());
   const Tensor plain = pixels.contiguous();
   Encoder encoder;
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &encoder, on_error, on_warning);
@@ -113,14 +101,8 @@ void write_png(const std::filesystem::path& path, const Tensor& pixels) {
 Tensor image_grid(const Tensor& samples, int64_t columns, int64_t border) {
   check(samples.defined() && samples.dtype() == DType::f32 && samples.dim() == 4 && samples.numel() > 0 &&
             (samples.size(1) == 1 || samples.size(1) == 3),
-        "image_grid: samples must be f32 (N, 1 or 3, H, W), got ",
-        samples.dtype(),
-        " ",
-        samples.shape());
-  check(columns >= 0 && border >= 0,
-        "image_grid: columns and border must not be negative, got ",
-        columns,
-        " and ",
+        "image_grid: samples must be f32 (N, 1 or 3, H, W), got ", samples.dtype(), " ", samples.shape());
+  check(columns >= 0 && border >= 0, "image_grid: columns and border must not be negative, got ", columns, " and ",
         border);
   const Tensor plain = samples.contiguous();
   const int64_t count = plain.size(0), channels = plain.size(1), height = plain.size(2), width = plain.size(3);

@@ -15,7 +15,8 @@ Tensor timestep_embedding(const Tensor& t, int64_t width, bool flip_sin_to_cos, 
   const int64_t cosines = flip_sin_to_cos ? 0 : half;
   for (const double time : times) {
     for (int64_t i = 0; i < half; ++i) {
-      const double frequency = std::exp(-std::log(1e4) * static_cast<double>(i) / (static_cast<double>(half) - freq_shift));
+      const double frequency =
+          std::exp(-std::log(1e4) * static_cast<double>(i) / (static_cast<double>(half) - freq_shift));
       row[cosines + i] = std::cos(time * frequency);
       row[half - cosines + i] = std::sin(time * frequency);
     }

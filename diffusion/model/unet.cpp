@@ -39,7 +39,11 @@ Variable MidBlock::operator()(const Variable& h, const Variable& emb) const {
   return resnets[1](attentions[0](resnets[0](h, emb)), emb);
 }
 
-UpBlock::UpBlock(int64_t in, int64_t out, std::vector<int64_t> skip_channels, bool attention, bool upsample,
+UpBlock::UpBlock(int64_t in,
+                 int64_t out,
+                 std::vector<int64_t> skip_channels,
+                 bool attention,
+                 bool upsample,
                  const UNetConfig& config) {
   for (size_t i = 0; i < skip_channels.size(); ++i) {
     resnets.emplace_back((i == 0 ? in : out) + skip_channels[i], out, config);
@@ -113,8 +117,8 @@ Variable UNet::operator()(const Variable& x, const Tensor& t) const {
   check(x.size(2) % stride == 0 && x.size(3) % stride == 0, "unet: height and width must be divisible by ", stride,
         " (", config_.block_out_channels.size(), " levels), got ", x.shape());
   check(t.dim() == 1 && t.numel() == x.size(0), "unet: t must be (", x.size(0), "), got ", t.shape());
-  const Tensor features = timestep_embedding(t, config_.block_out_channels.front(), config_.flip_sin_to_cos,
-                                             config_.freq_shift, x.dtype());
+  const Tensor features =
+      timestep_embedding(t, config_.block_out_channels.front(), config_.flip_sin_to_cos, config_.freq_shift, x.dtype());
   const Variable emb = silu(time_embedding(features));
   Variable h = conv_in(x);
   std::vector<Variable> skips{h};

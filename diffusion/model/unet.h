@@ -48,7 +48,11 @@ class MidBlock : public Module {
 class UpBlock : public Module {
  public:
   // `skip_channels` lists the widths of the skips in the order in which they are taken.
-  UpBlock(int64_t in, int64_t out, std::vector<int64_t> skip_channels, bool attention, bool upsample,
+  UpBlock(int64_t in,
+          int64_t out,
+          std::vector<int64_t> skip_channels,
+          bool attention,
+          bool upsample,
           const UNetConfig& config);
   // Takes resnets.size() entries from the back of `skips`.
   Variable operator()(Variable h, const Variable& emb, std::vector<Variable>& skips) const;

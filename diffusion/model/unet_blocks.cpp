@@ -43,9 +43,9 @@ Variable on_channels(const Linear& layer, const Variable& x) {
 Variable AttentionBlock::operator()(const Variable& x) const {
   const Variable h = group_norm(x);
   const Shape tokens{x.size(0), x.size(1), x.size(2) * x.size(3)};
-  const Variable mixed = attention_channels_first(reshape(on_channels(to_q, h), tokens),
-                                                  reshape(on_channels(to_k, h), tokens),
-                                                  reshape(on_channels(to_v, h), tokens), heads_);
+  const Variable mixed =
+      attention_channels_first(reshape(on_channels(to_q, h), tokens), reshape(on_channels(to_k, h), tokens),
+                               reshape(on_channels(to_v, h), tokens), heads_);
   return x + on_channels(to_out[0], reshape(mixed, x.shape()));
 }
 

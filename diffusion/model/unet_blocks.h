@@ -17,7 +17,8 @@ class ResnetBlock : public Module {
   ResnetBlock(int64_t in, int64_t out, const UNetConfig& config);
   Variable operator()(const Variable& x, const Variable& emb) const;
   void visit(Visitor& v) override {
-    v("norm1", norm1)("conv1", conv1)("time_emb_proj", time_emb_proj)("norm2", norm2)("dropout", dropout)("conv2", conv2);
+    v("norm1", norm1)("conv1", conv1)("time_emb_proj", time_emb_proj)("norm2", norm2)("dropout", dropout)("conv2",
+                                                                                                          conv2);
     v("conv_shortcut", conv_shortcut);
   }
 

@@ -32,9 +32,13 @@ const Json& fixed_fields() {
 }
 
 // Fields that say nothing about the network.
-bool is_bookkeeping(const std::string& key) { return key == "_class_name" || key == "_diffusers_version" || key == "_name_or_path"; }
+bool is_bookkeeping(const std::string& key) {
+  return key == "_class_name" || key == "_diffusers_version" || key == "_name_or_path";
+}
 
-std::vector<bool> attention_of(const Json& types, const std::string& plain, const std::string& attention,
+std::vector<bool> attention_of(const Json& types,
+                               const std::string& plain,
+                               const std::string& attention,
                                std::string_view source) {
   std::vector<bool> flags;
   for (const Json& type : types) {

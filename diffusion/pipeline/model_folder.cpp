@@ -46,7 +46,9 @@ Pipeline load_pipeline(const fs::path& folder) {
   return {load_unet(folder / "unet"), load_scheduler_config(folder / "scheduler" / "scheduler_config.json")};
 }
 
-void save_pipeline(const fs::path& folder, const UNetConfig& unet, const NamedTensors& weights,
+void save_pipeline(const fs::path& folder,
+                   const UNetConfig& unet,
+                   const NamedTensors& weights,
                    const SchedulerConfig& scheduler) {
   const fs::path building = folder.string() + ".tmp";
   remove_tree(building);

@@ -33,7 +33,9 @@ Pipeline load_pipeline(const std::filesystem::path& folder);
 
 // Writes the whole folder beside its final place and renames it, so that `folder` is never half a model; an existing
 // one is replaced. Throws IoError.
-void save_pipeline(const std::filesystem::path& folder, const UNetConfig& unet, const NamedTensors& weights,
+void save_pipeline(const std::filesystem::path& folder,
+                   const UNetConfig& unet,
+                   const NamedTensors& weights,
                    const SchedulerConfig& scheduler);
 
 // The network as samplers want it: evaluated without recording.

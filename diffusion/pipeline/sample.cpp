@@ -35,9 +35,8 @@ Tensor sample_images(const UNet& unet, const SchedulerConfig& scheduler, const S
   const int64_t num = options.x_T.defined() ? options.x_T.size(0) : options.num;
   check(num >= 0, "sample: the number of images must not be negative, got ", num);
   check(options.chunk >= 1, "sample: the chunk must be at least 1, got ", options.chunk);
-  const Shape image = options.x_T.defined()
-                          ? Shape{options.x_T.size(1), options.x_T.size(2), options.x_T.size(3)}
-                          : Shape{config.in_channels, config.sample_size, config.sample_size};
+  const Shape image = options.x_T.defined() ? Shape{options.x_T.size(1), options.x_T.size(2), options.x_T.size(3)}
+                                            : Shape{config.in_channels, config.sample_size, config.sample_size};
   const std::string sampler = resolve_sampler(scheduler, options);
   const NoiseSchedule schedule = scheduler.make_schedule(TablePrecision::f32);
   const int64_t steps = options.steps > 0 ? options.steps : sampler == "ddpm" ? schedule.num_timesteps() : 50;

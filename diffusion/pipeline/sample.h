@@ -1,6 +1,7 @@
 // Sampling images from a pipeline: noise, a sampler chosen by name, and a fixed way of batching.
 //
-//   Tensor images = sample_images(pipeline, {.num = 100, .sampler = "ddim", .steps = 50, .seed = 7});   // (100, C, H, W)
+//   Tensor images = sample_images(pipeline, {.num = 100, .sampler = "ddim", .steps = 50, .seed = 7});   // (100, C, H,
+//   W)
 //
 // Image i of a seed depends on (seed, i) and the model alone: its noise comes from a stream of its own, and the network
 // always runs on chunks of one fixed size (the last one padded), so an image has the same bits alone and among others.
@@ -20,8 +21,8 @@ struct SampleOptions {
   int64_t steps = 0;    // 0: every training timestep for ddpm, 50 for ddim
   double eta = 0;       // of ddim
   uint64_t seed = 0;
-  int64_t chunk = 16;   // images that go through the network together
-  Tensor x_T = {};      // the start (N, C, H, W) instead of drawn noise; sets num
+  int64_t chunk = 16;  // images that go through the network together
+  Tensor x_T = {};     // the start (N, C, H, W) instead of drawn noise; sets num
   std::function<void(int64_t done, int64_t total)> progress = {};  // after each step, in images * steps
 };
 

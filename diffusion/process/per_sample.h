@@ -16,12 +16,8 @@ namespace sfumato {
 // (N, ...). f returns a double and checks its argument's upper end itself. Errors name `op`.
 template <class F>
 Tensor per_sample(std::string_view op, const Tensor& t, const Tensor& x, F&& f) {
-  check(x.dim() >= 1 && t.dim() == 1 && t.size(0) == x.size(0),
-        op,
-        ": timesteps must be one index per sample of a batch of shape ",
-        x.shape(),
-        ", got shape ",
-        t.shape());
+  check(x.dim() >= 1 && t.dim() == 1 && t.size(0) == x.size(0), op,
+        ": timesteps must be one index per sample of a batch of shape ", x.shape(), ", got shape ", t.shape());
   std::vector<double> values;
   const Tensor indices = t.contiguous();
   dispatch_index(op, t.dtype(), [&]<class T>() {

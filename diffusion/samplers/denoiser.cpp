@@ -18,23 +18,11 @@ Tensor initial_noise(const Shape& shape, uint64_t seed, int64_t first_sample, DT
 }
 
 Tensor call_denoiser(std::string_view sampler, const Denoiser& denoiser, const Tensor& x_t, double t) {
-  check(x_t.dim() >= 1 && is_floating(x_t.dtype()),
-        sampler,
-        ": images must be (N, ...), f32 or f64, got ",
-        x_t.shape(),
-        " ",
-        x_t.dtype());
+  check(x_t.dim() >= 1 && is_floating(x_t.dtype()), sampler, ": images must be (N, ...), f32 or f64, got ", x_t.shape(),
+        " ", x_t.dtype());
   Tensor output = denoiser(x_t, full({x_t.size(0)}, t));
-  check(output.shape() == x_t.shape() && output.dtype() == x_t.dtype(),
-        sampler,
-        ": the denoiser returned ",
-        output.shape(),
-        " ",
-        output.dtype(),
-        " for images of ",
-        x_t.shape(),
-        " ",
-        x_t.dtype());
+  check(output.shape() == x_t.shape() && output.dtype() == x_t.dtype(), sampler, ": the denoiser returned ",
+        output.shape(), " ", output.dtype(), " for images of ", x_t.shape(), " ", x_t.dtype());
   return output;
 }
 
@@ -42,8 +30,8 @@ Tensor draw_noise(std::string_view sampler, const NoiseSource& source, int64_t s
   const RandomState& scope = RandomScope::current();
   const Tensor noise = source ? source(step_index, x.shape())
                               : step_noise(scope.seed, scope.first_sample, x.dtype())(step_index, x.shape());
-  check(
-      noise.shape() == x.shape(), sampler, ": the noise source returned ", noise.shape(), " for images of ", x.shape());
+  check(noise.shape() == x.shape(), sampler, ": the noise source returned ", noise.shape(), " for images of ",
+        x.shape());
   return noise.to(x.dtype());
 }
 

@@ -24,8 +24,7 @@ std::vector<Real> linspace_like_torch(double start, double end, int64_t count) {
 
 void check_count(int64_t num_timesteps) {
   check(num_timesteps >= 1 && num_timesteps <= 1'000'000,
-        "noise schedule: num_train_timesteps must lie in 1..1000000, got ",
-        num_timesteps);
+        "noise schedule: num_train_timesteps must lie in 1..1000000, got ", num_timesteps);
 }
 
 template <class Real, class F>
@@ -122,9 +121,7 @@ NoiseSchedule make_schedule(const ScheduleConfig& config, TablePrecision precisi
   if (config.beta_schedule == "scaled_linear") {
     return scaled_linear_schedule(count, config.beta_start, config.beta_end, precision);
   }
-  check(config.beta_schedule == "squaredcos_cap_v2",
-        "noise schedule: unknown beta_schedule \"",
-        config.beta_schedule,
+  check(config.beta_schedule == "squaredcos_cap_v2", "noise schedule: unknown beta_schedule \"", config.beta_schedule,
         "\" (linear, scaled_linear and squaredcos_cap_v2 are supported)");
   return cosine_schedule(count, 0.999, precision);
 }

@@ -139,23 +139,12 @@ void take_shared_fields(Fields& fields, SchedulerConfig& config) {
 // What the multistep solver alone knows. Fields that change its timesteps or levels must be off; those that choose
 // among its update rules say nothing about the schedule.
 void take_solver_fields(Fields& fields) {
-  for (const char* name : {"use_karras_sigmas",
-                           "use_exponential_sigmas",
-                           "use_beta_sigmas",
-                           "use_flow_sigmas",
-                           "use_lu_lambdas",
-                           "use_dynamic_shifting"}) {
+  for (const char* name : {"use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_flow_sigmas",
+                           "use_lu_lambdas", "use_dynamic_shifting"}) {
     fields.require(name, false);
   }
-  for (const char* name : {"algorithm_type",
-                           "solver_order",
-                           "solver_type",
-                           "lower_order_final",
-                           "euler_at_final",
-                           "final_sigmas_type",
-                           "lambda_min_clipped",
-                           "flow_shift",
-                           "time_shift_type"}) {
+  for (const char* name : {"algorithm_type", "solver_order", "solver_type", "lower_order_final", "euler_at_final",
+                           "final_sigmas_type", "lambda_min_clipped", "flow_shift", "time_shift_type"}) {
     fields.drop(name);
   }
   fields.require("variance_type", nullptr);
@@ -184,17 +173,15 @@ SchedulerConfig read_fields(Fields fields) {
   } else if (config.class_name == kDdim) {
     fields.take("set_alpha_to_one", config.set_alpha_to_one);
   } else {
-    fields.refuse(
-        "scheduler class ", config.class_name, " is not supported (", kDdpm, ", ", kDdim, " and ", kDpm, " are)");
+    fields.refuse("scheduler class ", config.class_name, " is not supported (", kDdpm, ", ", kDdim, " and ", kDpm,
+                  " are)");
   }
   take_shared_fields(fields, config);
   take_legacy_fields(fields, config);
   fields.refuse_the_rest();
   const auto& betas = config.schedule.trained_betas;
   if (!betas.empty() && static_cast<int64_t>(betas.size()) != config.schedule.num_train_timesteps) {
-    fields.refuse("trained_betas has ",
-                  betas.size(),
-                  " entries but num_train_timesteps is ",
+    fields.refuse("trained_betas has ", betas.size(), " entries but num_train_timesteps is ",
                   config.schedule.num_train_timesteps);
   }
   try {
@@ -243,14 +230,8 @@ SchedulerConfig load_scheduler_config(const std::filesystem::path& path) {
 }
 
 std::string to_json(const SchedulerConfig& config) {
-  check(config.class_name == kDdpm || config.class_name == kDdim,
-        "scheduler_config: writing ",
-        config.class_name,
-        " is not supported (",
-        kDdpm,
-        " and ",
-        kDdim,
-        " are)");
+  check(config.class_name == kDdpm || config.class_name == kDdim, "scheduler_config: writing ", config.class_name,
+        " is not supported (", kDdpm, " and ", kDdim, " are)");
   const ScheduleConfig& schedule = config.schedule;
   Json out = {
       // an nlohmann::json object keeps its keys sorted

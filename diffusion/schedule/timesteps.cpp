@@ -10,11 +10,8 @@ namespace sfumato {
 namespace {
 
 int64_t resolve_steps(int64_t num_train_timesteps, int64_t steps) {
-  check(steps >= 0 && steps <= num_train_timesteps,
-        "sampling timesteps: steps must lie in 1..",
-        num_train_timesteps,
-        " (the number of training timesteps), got ",
-        steps);
+  check(steps >= 0 && steps <= num_train_timesteps, "sampling timesteps: steps must lie in 1..", num_train_timesteps,
+        " (the number of training timesteps), got ", steps);
   return steps == 0 ? num_train_timesteps : steps;
 }
 
@@ -47,13 +44,8 @@ std::vector<int64_t> sampling_timesteps(int64_t num_train_timesteps, const Times
     }
   }
   for (const int64_t t : timesteps) {
-    check(t >= 0 && t < num_train_timesteps,
-          "sampling timesteps: steps_offset ",
-          options.steps_offset,
-          " puts timestep ",
-          t,
-          " outside 0..",
-          num_train_timesteps - 1);
+    check(t >= 0 && t < num_train_timesteps, "sampling timesteps: steps_offset ", options.steps_offset,
+          " puts timestep ", t, " outside 0..", num_train_timesteps - 1);
   }
   return timesteps;
 }

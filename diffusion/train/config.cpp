@@ -1,10 +1,10 @@
 #include "diffusion/train/config.h"
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <toml++/toml.h>
 
 namespace sfumato {
 
@@ -197,8 +197,8 @@ void TrainConfig::validate() const {
   require(batch_size >= 1 && micro_batch >= 1, "config: batch_size and micro_batch must be at least 1, got ",
           batch_size, " and ", micro_batch);
   const int64_t v = num_micro_batches();
-  require(v * micro_batch == batch_size && (v & (v - 1)) == 0, "config: batch_size / micro_batch must be a power of two, got ",
-          batch_size, " / ", micro_batch);
+  require(v * micro_batch == batch_size && (v & (v - 1)) == 0,
+          "config: batch_size / micro_batch must be a power of two, got ", batch_size, " / ", micro_batch);
   require(lr > 0 && std::isfinite(lr), "config: lr must be positive, got ", lr);
   require(lr_decay == "constant" || lr_decay == "cosine", "config: lr_decay must be 'constant' or 'cosine', got '",
           lr_decay, "'");

@@ -5,8 +5,8 @@
 //   config.set("batch_size=64");
 //   config.validate();
 //
-// Keys are dotted paths: `seed`, `unet.dropout`, `checkpoint.every`. They are listed once, in visit(); an unknown key is
-// refused with the nearest known one.
+// Keys are dotted paths: `seed`, `unet.dropout`, `checkpoint.every`. They are listed once, in visit(); an unknown key
+// is refused with the nearest known one.
 #pragma once
 
 #include <cstdint>
@@ -29,21 +29,21 @@ class ConfigError : public Error {
 
 struct TrainConfig {
   int64_t seed = 0;
-  int64_t steps = 1000;       // optimiser updates
-  int64_t batch_size = 128;   // images per update, over all micro-batches
-  int64_t micro_batch = 16;   // images per forward and backward pass; batch_size / micro_batch is a power of two
+  int64_t steps = 1000;      // optimiser updates
+  int64_t batch_size = 128;  // images per update, over all micro-batches
+  int64_t micro_batch = 16;  // images per forward and backward pass; batch_size / micro_batch is a power of two
   double lr = 2e-4;
   int64_t lr_warmup_steps = 0;
   std::string lr_decay = "constant";  // or "cosine", to 0 at the last step
   double beta1 = 0.9;
   double beta2 = 0.999;
-  double weight_decay = 0;    // decoupled, as in AdamW
-  double max_grad_norm = 1;   // clipping by the global norm; 0: none
+  double weight_decay = 0;   // decoupled, as in AdamW
+  double max_grad_norm = 1;  // clipping by the global norm; 0: none
   double ema_decay = 0.9999;
-  bool ema_warmup = true;     // decay min(ema_decay, (1 + k) / (10 + k)) at update k
-  double min_snr_gamma = 0;   // 0: the simple loss
+  bool ema_warmup = true;    // decay min(ema_decay, (1 + k) / (10 + k)) at update k
+  double min_snr_gamma = 0;  // 0: the simple loss
   bool horizontal_flip = false;
-  int64_t image_size = 0;     // images are padded with -1 to this size; 0: as they are
+  int64_t image_size = 0;  // images are padded with -1 to this size; 0: as they are
 
   std::vector<int64_t> block_out_channels{128, 256, 256, 256};
   std::vector<bool> attention{false, true, false, false};  // per level
@@ -64,9 +64,9 @@ struct TrainConfig {
 
   int64_t checkpoint_every = 0;  // steps; 0: only when interrupted and at the end
   int64_t checkpoint_keep = 2;
-  int64_t sample_every = 0;      // steps; 0: never
+  int64_t sample_every = 0;  // steps; 0: never
   int64_t sample_num = 64;
-  int64_t sample_steps = 50;     // of DDIM
+  int64_t sample_steps = 50;  // of DDIM
 
   // Reads TOML; `source` names it in errors. Throws ConfigError.
   static TrainConfig from_toml(std::string_view text, const std::string& source);

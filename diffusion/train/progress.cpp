@@ -51,7 +51,8 @@ std::string Progress::line(int64_t done, const std::string& note) const {
   std::string bar;
   if (tty_) {
     const auto filled = static_cast<int>(kBarWidth * done / std::max<int64_t>(total_, 1));
-    bar = " [" + std::string(static_cast<size_t>(filled), '=') + std::string(static_cast<size_t>(kBarWidth - filled), ' ') + "]";
+    bar = " [" + std::string(static_cast<size_t>(filled), '=') +
+          std::string(static_cast<size_t>(kBarWidth - filled), ' ') + "]";
   }
   const std::string title = colour_ ? "\033[1m" + title_ + "\033[0m" : title_;
   return fmt::format("{}{} {}/{}  {}  {:.1f} {}/s  {} left", title, bar, done, total_, note, rate, unit_,

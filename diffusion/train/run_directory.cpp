@@ -38,8 +38,8 @@ bool RunDirectory::exists() const {
 }
 
 void RunDirectory::clear() const {
-  for (const char* name : {"config.json", "env.json", "metrics.jsonl", "samples", "checkpoints", "model", "model.tmp",
-                           "model.old"}) {
+  for (const char* name :
+       {"config.json", "env.json", "metrics.jsonl", "samples", "checkpoints", "model", "model.tmp", "model.old"}) {
     remove_tree(root_ / name);
   }
 }

@@ -1,8 +1,8 @@
 #include "diffusion/train/signals.h"
 
+#include <unistd.h>
 #include <csignal>
 #include <initializer_list>
-#include <unistd.h>
 
 namespace sfumato {
 namespace {

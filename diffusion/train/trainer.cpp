@@ -31,8 +31,7 @@ Trainer::Trainer(const TrainConfig& config, const Shape& image)
 }
 
 double Trainer::micro_batch_gradient(const Tensor& x0, int64_t first_sample) {
-  const RandomScope scope(
-      {.seed = static_cast<uint64_t>(config_.seed), .step = step_, .first_sample = first_sample});
+  const RandomScope scope({.seed = static_cast<uint64_t>(config_.seed), .step = step_, .first_sample = first_sample});
   const Tensor t = randint(0, schedule_.num_timesteps(), {x0.size(0)}, "timestep");
   const Tensor noise = randn(x0.shape(), "noise");
   const Tensor x_t = q_sample(schedule_, x0, t, noise);
@@ -61,12 +60,13 @@ StepResult Trainer::step(const Tensor& x0) {
     loss += micro_batch_gradient(narrow(x0, 0, first, config_.micro_batch), first);
   }
   ++step_;
-  StepResult result{.step = step_, .loss = loss, .grad_norm = gradient_norm(tree_->total()),
+  StepResult result{.step = step_,
+                    .loss = loss,
+                    .grad_norm = gradient_norm(tree_->total()),
                     .lr = learning_rate(lr_schedule_, step_)};
   result.skipped = !std::isfinite(result.loss) || !std::isfinite(result.grad_norm);
   if (!result.skipped) {
-    const double clip =
-        config_.max_grad_norm > 0 ? clip_coefficient(result.grad_norm, config_.max_grad_norm) : 1.0;
+    const double clip = config_.max_grad_norm > 0 ? clip_coefficient(result.grad_norm, config_.max_grad_norm) : 1.0;
     optimizer_->step(tree_->total(), result.lr, clip);
     ema_->update();
   }

@@ -10,10 +10,10 @@
 //     x_0 ~ q(x_0), t ~ Uniform(1..T), eps ~ N(0, I)
 //     take a gradient step on |target - network(sqrt(A_t) x_0 + sqrt(1 - A_t) eps, t)|^2
 //
-// What fixes the bits. A batch is V = batch_size / micro_batch micro-batches. Each draws t, noise and dropout from random
-// streams keyed by (seed, purpose, step, index in the batch), runs forward and backward with the same shapes, and the V
-// gradients are added over a fixed binary tree (nn/optim/gradient_tree.h). So a run's weights are a function of the
-// configuration, the data, the number of threads, the instruction set and the library versions, and not of
+// What fixes the bits. A batch is V = batch_size / micro_batch micro-batches. Each draws t, noise and dropout from
+// random streams keyed by (seed, purpose, step, index in the batch), runs forward and backward with the same shapes,
+// and the V gradients are added over a fixed binary tree (nn/optim/gradient_tree.h). So a run's weights are a function
+// of the configuration, the data, the number of threads, the instruction set and the library versions, and not of
 // interruptions, of other load on the machine, or (once there are several) of how micro-batches are shared out.
 #pragma once
 
@@ -23,16 +23,16 @@
 #include "diffusion/model/unet.h"
 #include "diffusion/schedule/noise_schedule.h"
 #include "diffusion/train/config.h"
-#include "nn/optim/optimizer.h"
 #include "nn/optim/ema.h"
 #include "nn/optim/flat_parameters.h"
 #include "nn/optim/gradient_tree.h"
+#include "nn/optim/optimizer.h"
 
 namespace sfumato {
 
 struct StepResult {
-  int64_t step = 0;  // the first is 1
-  double loss = 0;   // mean over the batch
+  int64_t step = 0;      // the first is 1
+  double loss = 0;       // mean over the batch
   double grad_norm = 0;  // before clipping
   double lr = 0;
   bool skipped = false;  // loss or norm was not finite: nothing has been updated

@@ -37,11 +37,7 @@ NamedTensors Ema::as_state_dict(const Module& module) const {
       ++replaced;
     }
   }
-  check(replaced == averages.size(),
-        "Ema: the module has ",
-        replaced,
-        " of the ",
-        averages.size(),
+  check(replaced == averages.size(), "Ema: the module has ", replaced, " of the ", averages.size(),
         " parameters that are averaged; pass the module that the flat parameters were made of");
   return all;
 }

@@ -6,10 +6,7 @@ namespace sfumato {
 
 FlatParameters::FlatParameters(Module& module) {
   for (const auto& [name, variable] : module.named_parameters()) {
-    check(variable.dtype() == DType::f32,
-          "FlatParameters: parameters must be f32, but '",
-          name,
-          "' is ",
+    check(variable.dtype() == DType::f32, "FlatParameters: parameters must be f32, but '", name, "' is ",
           variable.dtype());
     slots_.push_back({name, variable.shape(), size_});
     parameters_.push_back(variable);
@@ -28,14 +25,8 @@ Tensor FlatParameters::view(const Tensor& flat, const Slot& slot) const {
 }
 
 void FlatParameters::check_layout(const Tensor& flat, std::string_view op) const {
-  check(flat.defined() && flat.dtype() == DType::f32 && flat.is_contiguous() && flat.shape() == Shape{size_},
-        op,
-        ": the buffer must be contiguous f32 of shape ",
-        Shape{size_},
-        ", got ",
-        flat.dtype(),
-        " ",
-        flat.shape());
+  check(flat.defined() && flat.dtype() == DType::f32 && flat.is_contiguous() && flat.shape() == Shape{size_}, op,
+        ": the buffer must be contiguous f32 of shape ", Shape{size_}, ", got ", flat.dtype(), " ", flat.shape());
 }
 
 NamedTensors FlatParameters::views(const Tensor& flat) const {

@@ -9,8 +9,7 @@ namespace sfumato {
 
 GradientTree::GradientTree(int64_t size, int64_t leaves) : size_(size), leaves_(leaves) {
   check(leaves > 0 && std::has_single_bit(static_cast<uint64_t>(leaves)),
-        "GradientTree: the number of micro-batches must be a power of two, got ",
-        leaves);
+        "GradientTree: the number of micro-batches must be a power of two, got ", leaves);
 }
 
 Tensor& GradientTree::next_buffer() {
@@ -29,11 +28,7 @@ Tensor& GradientTree::next_buffer() {
 }
 
 void GradientTree::push() {
-  check(current_.defined(),
-        "GradientTree: push() needs a gradient in next_buffer() (",
-        pushed_,
-        " of ",
-        leaves_,
+  check(current_.defined(), "GradientTree: push() needs a gradient in next_buffer() (", pushed_, " of ", leaves_,
         " pushed)");
   partials_.push_back({std::exchange(current_, {}), 0});
   ++pushed_;

@@ -105,13 +105,12 @@ std::unique_ptr<Optimizer> make_optimizer(FlatParameters& parameters, const Opti
         SgdOptions{.lr = o.lr, .momentum = o.momentum, .weight_decay = o.weight_decay, .nesterov = o.nesterov});
   }
   check(o.name == "adam" || o.name == "adamw", "optimizer: must be sgd, adam or adamw, got '", o.name, "'");
-  return std::make_unique<Adam>(parameters,
-                                AdamOptions{.lr = o.lr,
-                                            .beta1 = o.beta1,
-                                            .beta2 = o.beta2,
-                                            .eps = o.eps,
-                                            .weight_decay = o.weight_decay,
-                                            .decoupled = o.name == "adamw"});
+  return std::make_unique<Adam>(parameters, AdamOptions{.lr = o.lr,
+                                                        .beta1 = o.beta1,
+                                                        .beta2 = o.beta2,
+                                                        .eps = o.eps,
+                                                        .weight_decay = o.weight_decay,
+                                                        .decoupled = o.name == "adamw"});
 }
 
 }  // namespace sfumato

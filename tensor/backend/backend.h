@@ -1,8 +1,8 @@
 // The backend seam: every computing kernel exists twice, as a plain reference and as a fast version.
 //
-// `reference::` computes in f32 and f64 with loops that read like the formula; it is the oracle of the other side and is
-// kept forever. `fast::` holds oneDNN (tensor/backend/onednn/) and our own vector kernels (tensor/backend/fast/), f32
-// only. Both speak Tensor and option structs, take outputs that the op has allocated, and trust the op's checks.
+// `reference::` computes in f32 and f64 with loops that read like the formula; it is the oracle of the other side and
+// is kept forever. `fast::` holds oneDNN (tensor/backend/onednn/) and our own vector kernels (tensor/backend/fast/),
+// f32 only. Both speak Tensor and option structs, take outputs that the op has allocated, and trust the op's checks.
 //
 //   Tensor exp(const Tensor& x) {
 //     Tensor out = empty_like(x);
@@ -51,8 +51,8 @@ void reset_fallback_count();
 // ---- convolution (ops/conv.h) ----
 struct Conv2dOptions {
   int64_t stride = 1;
-  int64_t padding = 0;      // at every edge
-  int64_t padding_end = -1; // at the bottom and right edge; -1 means the same as `padding`
+  int64_t padding = 0;       // at every edge
+  int64_t padding_end = -1;  // at the bottom and right edge; -1 means the same as `padding`
   int64_t dilation = 1;
   int64_t groups = 1;
   int64_t end() const { return padding_end < 0 ? padding : padding_end; }
@@ -66,31 +66,31 @@ struct GroupNormOptions {
 };
 
 // Kernels of either side. `out` arguments are contiguous and have the result's shape and the inputs' dtype.
-#define SFUMATO_KERNELS                                                                                               \
-  void unary(UnaryOp op, UnaryArgs args, const Tensor& x, Tensor& out);                                               \
-  void binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& out);                                            \
-  /* out has size 1 in every dimension of x whose bit is set in dim_mask. */                                          \
-  void reduce(ReduceOp op, const Tensor& x, uint32_t dim_mask, Tensor& out);                                          \
-  /* a (B, M, K), b (B, K, N), out (B, M, N); any strides, B may be broadcast with stride 0. */                       \
-  void matmul(const Tensor& a, const Tensor& b, Tensor& out);                                                         \
-  /* x (R, I), bias (O) or undefined and out (R, O) contiguous; weight (O, I) of any strides: x weight^T + bias. */    \
-  void linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& out);                                \
-  /* x (N, C, H, W), weight (K, C / groups, R, S), bias (K) or undefined, out (N, K, P, Q); all contiguous. */        \
-  void conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& o, Tensor& out);        \
-  void conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Conv2dOptions& o, Tensor& dx);             \
-  void conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Conv2dOptions& o, Tensor& dweight);            \
-  /* x (N, C, ...) contiguous; weight, bias (C) or undefined; mean, rstd (N, groups) are outputs too. */              \
-  void group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNormOptions& o, Tensor& out,  \
-                  Tensor& mean, Tensor& rstd);                                                                        \
-  /* dweight, dbias (C) are written when defined. With o.silu, dy is the gradient of the SiLU's output. */            \
-  void group_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd,                 \
-                           const Tensor& weight, const Tensor& bias, const GroupNormOptions& o, Tensor& dx,           \
-                           Tensor& dweight, Tensor& dbias);                                                           \
-  /* Rows are the last dimension; x contiguous. */                                                                    \
-  void softmax(const Tensor& x, Tensor& out);                                                                         \
-  void softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx);                                               \
-  /* x (N, C, H, W) -> (N, C, s*H, s*W), and its adjoint (each input pixel sums its s*s copies). */                   \
-  void upsample_nearest2d(const Tensor& x, int64_t scale, Tensor& out);                                               \
+#define SFUMATO_KERNELS                                                                                              \
+  void unary(UnaryOp op, UnaryArgs args, const Tensor& x, Tensor& out);                                              \
+  void binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& out);                                           \
+  /* out has size 1 in every dimension of x whose bit is set in dim_mask. */                                         \
+  void reduce(ReduceOp op, const Tensor& x, uint32_t dim_mask, Tensor& out);                                         \
+  /* a (B, M, K), b (B, K, N), out (B, M, N); any strides, B may be broadcast with stride 0. */                      \
+  void matmul(const Tensor& a, const Tensor& b, Tensor& out);                                                        \
+  /* x (R, I), bias (O) or undefined and out (R, O) contiguous; weight (O, I) of any strides: x weight^T + bias. */  \
+  void linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& out);                               \
+  /* x (N, C, H, W), weight (K, C / groups, R, S), bias (K) or undefined, out (N, K, P, Q); all contiguous. */       \
+  void conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& o, Tensor& out);       \
+  void conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Conv2dOptions& o, Tensor& dx);            \
+  void conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Conv2dOptions& o, Tensor& dweight);           \
+  /* x (N, C, ...) contiguous; weight, bias (C) or undefined; mean, rstd (N, groups) are outputs too. */             \
+  void group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNormOptions& o, Tensor& out, \
+                  Tensor& mean, Tensor& rstd);                                                                       \
+  /* dweight, dbias (C) are written when defined. With o.silu, dy is the gradient of the SiLU's output. */           \
+  void group_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd,                \
+                           const Tensor& weight, const Tensor& bias, const GroupNormOptions& o, Tensor& dx,          \
+                           Tensor& dweight, Tensor& dbias);                                                          \
+  /* Rows are the last dimension; x contiguous. */                                                                   \
+  void softmax(const Tensor& x, Tensor& out);                                                                        \
+  void softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx);                                              \
+  /* x (N, C, H, W) -> (N, C, s*H, s*W), and its adjoint (each input pixel sums its s*s copies). */                  \
+  void upsample_nearest2d(const Tensor& x, int64_t scale, Tensor& out);                                              \
   void upsample_nearest2d_backward(const Tensor& dy, int64_t scale, Tensor& dx);
 
 namespace reference {

@@ -200,10 +200,9 @@ void make_directory(const fs::path& path) {
 void rename_durably(const fs::path& from, const fs::path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) {
     const int error = errno;
-    throw IoError(
-        fmt::format(
-            "cannot rename '{}' to '{}': {}", from.string(), to.string(), std::generic_category().message(error)),
-        error);
+    throw IoError(fmt::format("cannot rename '{}' to '{}': {}", from.string(), to.string(),
+                              std::generic_category().message(error)),
+                  error);
   }
   sync_directory(parent_of(to));
   if (parent_of(from) != parent_of(to)) {

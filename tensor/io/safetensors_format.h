@@ -28,13 +28,8 @@ struct SafetensorsDType {
 
 // In the order in which the format's own library lays tensors out, so that each begins aligned: widest first.
 inline constexpr SafetensorsDType kSafetensorsDTypes[] = {
-    {"I64", DType::i64},
-    {"F64", DType::f64},
-    {"F32", DType::f32},
-    {"I32", DType::i32},
-    {"BF16", DType::bf16},
-    {"U8", DType::u8},
-    {"BOOL", DType::boolean},
+    {"I64", DType::i64},   {"F64", DType::f64}, {"F32", DType::f32},      {"I32", DType::i32},
+    {"BF16", DType::bf16}, {"U8", DType::u8},   {"BOOL", DType::boolean},
 };
 
 // Legal in the format, but without a dtype of ours.

@@ -36,12 +36,7 @@ DType parse_dtype(const std::string& tensor, const std::string& name) {
     }
   }
   const bool legal = std::count(std::begin(detail::kUnsupportedDTypes), std::end(detail::kUnsupportedDTypes), name) > 0;
-  reject(tensor,
-         ": ",
-         legal ? "" : "unknown ",
-         "dtype ",
-         printable(name),
-         legal ? " is not supported" : "",
+  reject(tensor, ": ", legal ? "" : "unknown ", "dtype ", printable(name), legal ? " is not supported" : "",
          " (F64, F32, BF16, I64, I32, U8 and BOOL are)");
 }
 
@@ -122,9 +117,7 @@ class HeaderParser : public nlohmann::json_sax<Json> {
     // "[json.exception.parse_error.101] parse error at line 1, column 5: <what we show>"
     const std::string_view text = error.what();
     const size_t colon = text.find(": ");
-    reject("the header is no JSON at byte ",
-           position,
-           ": ",
+    reject("the header is no JSON at byte ", position, ": ",
            printable(colon == text.npos ? text : text.substr(colon + 2)));
   }
 
@@ -247,19 +240,8 @@ class HeaderParser : public nlohmann::json_sax<Json> {
     }
     const uint64_t bytes = checked_bytes();
     if (bytes != end - begin) {
-      reject(subject(),
-             ": ",
-             detail::safetensors_name(*dtype_),
-             " ",
-             shape_,
-             " takes ",
-             bytes,
-             " bytes but data_offsets [",
-             begin,
-             ", ",
-             end,
-             "] span ",
-             end - begin);
+      reject(subject(), ": ", detail::safetensors_name(*dtype_), " ", shape_, " takes ", bytes,
+             " bytes but data_offsets [", begin, ", ", end, "] span ", end - begin);
     }
     entries_.emplace(name_,
                      SafetensorsReader::Entry{*dtype_, shape_, static_cast<int64_t>(begin), static_cast<int64_t>(end)});
@@ -295,16 +277,12 @@ void check_layout(const Entries& entries, int64_t data_bytes) {
   for (const auto* entry : order) {
     const int64_t begin = entry->second.begin;
     if (begin < last_end) {
-      reject("tensor '",
-             printable(entry->first),
-             "' begins at byte ",
-             begin,
-             " and overlaps the one that ends at ",
+      reject("tensor '", printable(entry->first), "' begins at byte ", begin, " and overlaps the one that ends at ",
              last_end);
     }
     if (begin > last_end) {
-      reject(
-          "tensor '", printable(entry->first), "' begins at byte ", begin, " and leaves a hole after byte ", last_end);
+      reject("tensor '", printable(entry->first), "' begins at byte ", begin, " and leaves a hole after byte ",
+             last_end);
     }
     last_end = entry->second.end;
   }

@@ -26,10 +26,7 @@ struct SafetensorsReader::Impl {
     uint64_t length = 0;
     std::memcpy(&length, prefix, sizeof(length));
     if (length > detail::kMaxHeaderBytes) {
-      reject("no safetensors file: a header of ",
-             length,
-             " bytes is announced, at most ",
-             detail::kMaxHeaderBytes,
+      reject("no safetensors file: a header of ", length, " bytes is announced, at most ", detail::kMaxHeaderBytes,
              " are allowed");
     }
     if (length > size - detail::kLengthPrefix) {

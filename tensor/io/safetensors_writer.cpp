@@ -22,21 +22,14 @@ std::string quoted(const std::string& text) {
 
 // The tensors in the order of the file.
 std::vector<const Item*> canonical_order(const NamedTensors& tensors) {
-  check(tensors.size() <= detail::kMaxTensors,
-        "save_safetensors: at most ",
-        detail::kMaxTensors,
-        " tensors, got ",
+  check(tensors.size() <= detail::kMaxTensors, "save_safetensors: at most ", detail::kMaxTensors, " tensors, got ",
         tensors.size());
   std::vector<const Item*> order;
   order.reserve(tensors.size());
   for (const auto& item : tensors) {
     check(item.second.defined(), "save_safetensors: tensor '", item.first, "' is undefined");
-    check(item.first.size() <= detail::kMaxNameBytes,
-          "save_safetensors: a name has ",
-          item.first.size(),
-          " bytes, at most ",
-          detail::kMaxNameBytes,
-          " are allowed");
+    check(item.first.size() <= detail::kMaxNameBytes, "save_safetensors: a name has ", item.first.size(),
+          " bytes, at most ", detail::kMaxNameBytes, " are allowed");
     check(item.first != detail::kMetadataName, "save_safetensors: a tensor cannot be called __metadata__");
     order.push_back(&item);
   }
@@ -69,12 +62,8 @@ void append_metadata(std::string& header, const std::map<std::string, std::strin
 size_t append_entry(std::string& header, const Item& item, size_t begin) {
   const auto& [name, tensor] = item;
   const size_t end = begin + bytes_of(tensor);
-  header += fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
-                        quoted(name),
-                        detail::safetensors_name(tensor.dtype()),
-                        fmt::join(tensor.shape().span(), ","),
-                        begin,
-                        end);
+  header += fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", quoted(name),
+                        detail::safetensors_name(tensor.dtype()), fmt::join(tensor.shape().span(), ","), begin, end);
   return end;
 }
 
@@ -90,12 +79,8 @@ std::string make_header(const std::vector<const Item*>& order, const std::map<st
   }
   header += "}";
   header.append((8 - header.size() % 8) % 8, ' ');
-  check(header.size() <= detail::kMaxHeaderBytes,
-        "save_safetensors: the header takes ",
-        header.size(),
-        " bytes, at most ",
-        detail::kMaxHeaderBytes,
-        " are allowed");
+  check(header.size() <= detail::kMaxHeaderBytes, "save_safetensors: the header takes ", header.size(),
+        " bytes, at most ", detail::kMaxHeaderBytes, " are allowed");
   return header;
 }
 

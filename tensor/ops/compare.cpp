@@ -48,12 +48,8 @@ Tensor compare(std::string_view op, const Tensor& a, const Tensor& b) {
       const T* from_b = b.data<T>();
       // The output is contiguous, so its stride inside a run is always 1.
       ElementwiseIterator(out.shape(), {&out, &a, &b}).for_each_run(kGrain, [&](const Run& run) {
-        compare_run<T, Compare>(from_a + run.offset[1],
-                                run.stride[1],
-                                from_b + run.offset[2],
-                                run.stride[2],
-                                to + run.offset[0],
-                                run.count);
+        compare_run<T, Compare>(from_a + run.offset[1], run.stride[1], from_b + run.offset[2], run.stride[2],
+                                to + run.offset[0], run.count);
       });
     }
   });
@@ -120,11 +116,8 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
   check(mask.dtype() == DType::boolean, "masked_fill: the mask must be bool, got ", mask.dtype());
-  check(broadcast_shapes("masked_fill", x.shape(), mask.shape()) == x.shape(),
-        "masked_fill: mask ",
-        mask.shape(),
-        " does not broadcast to the input ",
-        x.shape());
+  check(broadcast_shapes("masked_fill", x.shape(), mask.shape()) == x.shape(), "masked_fill: mask ", mask.shape(),
+        " does not broadcast to the input ", x.shape());
   return where(mask, scalar(value, x.dtype()), x);
 }
 

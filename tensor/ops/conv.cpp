@@ -13,24 +13,8 @@ namespace {
 int64_t output_size(const char* axis, int64_t input, int64_t taps, const Conv2dOptions& o) {
   const int64_t reach = o.dilation * (taps - 1) + 1;
   const int64_t padded = input + o.padding + o.end();
-  check(padded >= reach,
-        "conv2d: the kernel reaches over ",
-        reach,
-        " pixels in ",
-        axis,
-        " (",
-        taps,
-        " taps, dilation ",
-        o.dilation,
-        ") but the padded input has ",
-        padded,
-        " (",
-        input,
-        " + ",
-        o.padding,
-        " + ",
-        o.end(),
-        ")");
+  check(padded >= reach, "conv2d: the kernel reaches over ", reach, " pixels in ", axis, " (", taps, " taps, dilation ",
+        o.dilation, ") but the padded input has ", padded, " (", input, " + ", o.padding, " + ", o.end(), ")");
   return (padded - reach) / o.stride + 1;
 }
 
@@ -49,15 +33,7 @@ void check_same_dtype(const char* op, const char* a_name, const Tensor& a, const
 void check_output_gradient(
     const char* op, const Shape& dy, const Shape& x, const Shape& weight, const Conv2dOptions& o) {
   const Shape expected = conv2d_output_shape(x, weight, o);
-  check(dy == expected,
-        op,
-        ": dy has shape ",
-        dy,
-        " but input ",
-        x,
-        " and weight ",
-        weight,
-        " give an output of ",
+  check(dy == expected, op, ": dy has shape ", dy, " but input ", x, " and weight ", weight, " give an output of ",
         expected);
 }
 
@@ -65,9 +41,7 @@ ConvAlgorithm algorithm_from_environment() {
   const char* text = std::getenv("SFUMATO_CONV");
   const std::string_view wanted = text != nullptr ? text : "";
   check(wanted.empty() || wanted == "auto" || wanted == "direct" || wanted == "winograd",
-        "SFUMATO_CONV: expected 'auto', 'direct' or 'winograd', got '",
-        wanted,
-        "'");
+        "SFUMATO_CONV: expected 'auto', 'direct' or 'winograd', got '", wanted, "'");
   return wanted == "direct"     ? ConvAlgorithm::direct
          : wanted == "winograd" ? ConvAlgorithm::winograd
                                 : ConvAlgorithm::auto_;
@@ -85,25 +59,12 @@ Shape conv2d_output_shape(const Shape& x, const Shape& weight, const Conv2dOptio
   check(x.rank() == 4, "conv2d: input must be (N, C, H, W), got ", x);
   check(weight.rank() == 4, "conv2d: weight must be (K, C / groups, R, S), got ", weight);
   check(weight[2] >= 1 && weight[3] >= 1, "conv2d: weight ", weight, " has no taps");
-  check(x[1] == weight[1] * options.groups,
-        "conv2d: input has ",
-        x[1],
-        " channels but weight ",
-        weight,
-        " in ",
-        options.groups,
-        " groups expects ",
-        weight[1] * options.groups);
-  check(weight[0] % options.groups == 0,
-        "conv2d: ",
-        weight[0],
-        " output channels of weight ",
-        weight,
-        " do not divide into ",
-        options.groups,
-        " groups");
-  return {
-      x[0], weight[0], output_size("height", x[2], weight[2], options), output_size("width", x[3], weight[3], options)};
+  check(x[1] == weight[1] * options.groups, "conv2d: input has ", x[1], " channels but weight ", weight, " in ",
+        options.groups, " groups expects ", weight[1] * options.groups);
+  check(weight[0] % options.groups == 0, "conv2d: ", weight[0], " output channels of weight ", weight,
+        " do not divide into ", options.groups, " groups");
+  return {x[0], weight[0], output_size("height", x[2], weight[2], options),
+          output_size("width", x[3], weight[3], options)};
 }
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options) {
@@ -112,14 +73,8 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   Tensor plain_bias;
   if (bias.defined()) {
     check_same_dtype("conv2d", "input", x, "bias", bias);
-    check(bias.shape() == Shape{weight.size(0)},
-          "conv2d: bias has shape ",
-          bias.shape(),
-          " but weight ",
-          weight.shape(),
-          " has ",
-          weight.size(0),
-          " output channels");
+    check(bias.shape() == Shape{weight.size(0)}, "conv2d: bias has shape ", bias.shape(), " but weight ",
+          weight.shape(), " has ", weight.size(0), " output channels");
     plain_bias = bias.contiguous();
   }
   const Tensor plain_x = x.contiguous(), plain_weight = weight.contiguous();
@@ -158,27 +113,18 @@ Shape conv_transpose2d_output_shape(const Shape& x, const Shape& weight, const C
   check_options(options.conv());
   check(x.rank() == 4, "conv_transpose2d: input must be (N, C_in, H, W), got ", x);
   check(weight.rank() == 4, "conv_transpose2d: weight must be (C_in, C_out / groups, R, S), got ", weight);
-  check(
-      x[1] == weight[0], "conv_transpose2d: input has ", x[1], " channels but weight ", weight, " expects ", weight[0]);
+  check(x[1] == weight[0], "conv_transpose2d: input has ", x[1], " channels but weight ", weight, " expects ",
+        weight[0]);
   check(options.output_padding >= 0 && options.output_padding < options.stride,
-        "conv_transpose2d: output_padding must be in 0..stride-1, got ",
-        options.output_padding,
-        " with stride ",
+        "conv_transpose2d: output_padding must be in 0..stride-1, got ", options.output_padding, " with stride ",
         options.stride);
   const auto size = [&](int64_t inputs, int64_t taps) {
     return (inputs - 1) * options.stride - 2 * options.padding + options.dilation * (taps - 1) + 1 +
            options.output_padding;
   };
   const Shape out{x[0], weight[1] * options.groups, size(x[2], weight[2]), size(x[3], weight[3])};
-  check(out[2] >= 0 && out[3] >= 0,
-        "conv_transpose2d: input ",
-        x,
-        ", weight ",
-        weight,
-        " and padding ",
-        options.padding,
-        " leave an output of ",
-        out);
+  check(out[2] >= 0 && out[3] >= 0, "conv_transpose2d: input ", x, ", weight ", weight, " and padding ",
+        options.padding, " leave an output of ", out);
   return out;
 }
 

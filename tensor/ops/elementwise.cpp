@@ -22,8 +22,8 @@ Tensor apply(std::string_view name, BinaryOp op, const Tensor& a, const Tensor& 
   check_floating(name, a);
   check_floating(name, b);
   check(a.dtype() == b.dtype(), name, ": inputs must have one dtype, got ", a.dtype(), " and ", b.dtype());
-  Tensor out = Tensor::empty(a.shape() == b.shape() ? a.shape() : broadcast_shapes(name, a.shape(), b.shape()),
-                             a.dtype());
+  Tensor out =
+      Tensor::empty(a.shape() == b.shape() ? a.shape() : broadcast_shapes(name, a.shape(), b.shape()), a.dtype());
   use_fast(a.dtype()) ? fast::binary(op, a, b, out) : reference::binary(op, a, b, out);
   return out;
 }
@@ -36,9 +36,7 @@ Tensor mul(const Tensor& a, const Tensor& b) { return apply("mul", BinaryOp::mul
 Tensor div(const Tensor& a, const Tensor& b) { return apply("div", BinaryOp::div, a, b); }
 Tensor maximum(const Tensor& a, const Tensor& b) { return apply("maximum", BinaryOp::maximum, a, b); }
 Tensor minimum(const Tensor& a, const Tensor& b) { return apply("minimum", BinaryOp::minimum, a, b); }
-Tensor silu_backward(const Tensor& g, const Tensor& x) {
-  return apply("silu_backward", BinaryOp::silu_backward, g, x);
-}
+Tensor silu_backward(const Tensor& g, const Tensor& x) { return apply("silu_backward", BinaryOp::silu_backward, g, x); }
 
 Tensor affine(const Tensor& x, double scale, double shift) {
   return apply("affine", UnaryOp::affine, x, {scale, shift});

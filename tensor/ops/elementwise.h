@@ -2,8 +2,8 @@
 //
 //   Tensor y = add(mul(x, 2.0), bias);      // also x * 2.0 + bias
 //
-// Inputs must be f32 or f64 and of one dtype; a number never changes a tensor's dtype. Every op returns a new contiguous
-// tensor. Shapes that do not broadcast throw, naming the op and both shapes.
+// Inputs must be f32 or f64 and of one dtype; a number never changes a tensor's dtype. Every op returns a new
+// contiguous tensor. Shapes that do not broadcast throw, naming the op and both shapes.
 #pragma once
 
 #include "tensor/tensor.h"

@@ -53,14 +53,8 @@ Indexed indexed_view(const Tensor& table, int dim, const Shape& index_shape) {
 void check_index_shape(std::string_view op, const Tensor& index, const Shape& table, int dim) {
   check(index.dim() == table.rank(), op, ": index has shape ", index.shape(), " but must have the rank of ", table);
   for (int d = 0; d < table.rank(); ++d) {
-    check(d == dim || index.shape()[d] <= table[d],
-          op,
-          ": index ",
-          index.shape(),
-          " is larger than ",
-          table,
-          " in dimension ",
-          d);
+    check(d == dim || index.shape()[d] <= table[d], op, ": index ", index.shape(), " is larger than ", table,
+          " in dimension ", d);
   }
 }
 
@@ -124,8 +118,7 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
   dispatch_all(x.dtype(), [&]<class T>() {
     const T* from = dense.data<T>();
     T* to = out.mutable_data<T>();
-    parallel_for(in.outer * count,
-                 std::max<int64_t>(1, kGrain / std::max<int64_t>(in.inner, 1)),
+    parallel_for(in.outer * count, std::max<int64_t>(1, kGrain / std::max<int64_t>(in.inner, 1)),
                  [&](int64_t begin, int64_t end) {
                    for (int64_t i = begin; i < end; ++i) {
                      const int64_t row = i / count * in.size + rows[static_cast<size_t>(i % count)];
@@ -139,13 +132,8 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
 Tensor index_add(const Tensor& source, int64_t dim, const Tensor& index, int64_t size) {
   const int d = dim_of("index_add", source, dim);
   check(index.dim() == 1 && index.numel() == source.shape()[d],
-        "index_add: the index must have one entry per slice: ",
-        "index ",
-        index.shape(),
-        ", source ",
-        source.shape(),
-        " along dimension ",
-        d);
+        "index_add: the index must have one entry per slice: ", "index ", index.shape(), ", source ", source.shape(),
+        " along dimension ", d);
   check(size >= 0, "index_add: negative size ", size);
   const std::vector<int64_t> rows = checked_index("index_add", index, size);
   Shape shape = source.shape();
@@ -158,8 +146,7 @@ Tensor index_add(const Tensor& source, int64_t dim, const Tensor& index, int64_t
     const T* from = dense.data<T>();
     T* sums = out.mutable_data<T>();
     // Columns are independent; each is summed in the index's order whatever the cuts are.
-    parallel_for(to.outer * to.inner,
-                 std::max<int64_t>(1, kGrain / std::max<int64_t>(count, 1)),
+    parallel_for(to.outer * to.inner, std::max<int64_t>(1, kGrain / std::max<int64_t>(count, 1)),
                  [&](int64_t begin, int64_t end) {
                    for (int64_t column = begin; column < end;) {
                      const int64_t outer = column / to.inner;
@@ -193,11 +180,7 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
 
 Tensor scatter_add(const Tensor& source, int64_t dim, const Tensor& index, const Shape& shape) {
   const int d = dim_of("scatter_add", source, dim);
-  check(source.shape() == index.shape(),
-        "scatter_add: source ",
-        source.shape(),
-        " and index ",
-        index.shape(),
+  check(source.shape() == index.shape(), "scatter_add: source ", source.shape(), " and index ", index.shape(),
         " must have one shape");
   check_index_shape("scatter_add", index, shape, d);
   checked_index("scatter_add", index, shape[d]);

@@ -17,30 +17,13 @@ Tensor cat(std::span<const Tensor> tensors, int64_t dim) {
   shape[d] = 0;
   for (size_t i = 0; i < tensors.size(); ++i) {
     const Tensor& tensor = tensors[i];
-    check(tensor.dtype() == first.dtype(),
-          "cat: tensor ",
-          i,
-          " has dtype ",
-          tensor.dtype(),
-          " but tensor 0 has ",
+    check(tensor.dtype() == first.dtype(), "cat: tensor ", i, " has dtype ", tensor.dtype(), " but tensor 0 has ",
           first.dtype());
-    check(tensor.dim() == first.dim(),
-          "cat: tensor ",
-          i,
-          " has shape ",
-          tensor.shape(),
-          " but tensor 0 has ",
+    check(tensor.dim() == first.dim(), "cat: tensor ", i, " has shape ", tensor.shape(), " but tensor 0 has ",
           first.shape());
     for (int k = 0; k < first.dim(); ++k) {
-      check(k == d || tensor.shape()[k] == shape[k],
-            "cat: shapes must agree except in dimension ",
-            d,
-            ": tensor ",
-            i,
-            " has ",
-            tensor.shape(),
-            " but tensor 0 has ",
-            first.shape());
+      check(k == d || tensor.shape()[k] == shape[k], "cat: shapes must agree except in dimension ", d, ": tensor ", i,
+            " has ", tensor.shape(), " but tensor 0 has ", first.shape());
     }
     shape[d] += tensor.shape()[d];
   }
@@ -63,10 +46,7 @@ Tensor stack(std::span<const Tensor> tensors, int64_t dim) {
   std::vector<Tensor> slices;
   slices.reserve(tensors.size());
   for (const Tensor& tensor : tensors) {
-    check(tensor.shape() == tensors[0].shape(),
-          "stack: all shapes must be equal, got ",
-          tensors[0].shape(),
-          " and ",
+    check(tensor.shape() == tensors[0].shape(), "stack: all shapes must be equal, got ", tensors[0].shape(), " and ",
           tensor.shape());
     slices.push_back(unsqueeze(tensor, d));
   }
@@ -79,11 +59,7 @@ Tensor stack(std::initializer_list<Tensor> tensors, int64_t dim) {
 
 Tensor pad(const Tensor& x, const Dims& amounts, double value) {
   check(amounts.rank() % 2 == 0 && amounts.rank() / 2 <= x.dim(),
-        "pad: amounts are (before, after) pairs for at most the ",
-        x.dim(),
-        " dimensions of ",
-        x.shape(),
-        ", got ",
+        "pad: amounts are (before, after) pairs for at most the ", x.dim(), " dimensions of ", x.shape(), ", got ",
         amounts);
   Shape shape = x.shape();
   for (int pair = 0; pair < amounts.rank() / 2; ++pair) {
@@ -93,15 +69,7 @@ Tensor pad(const Tensor& x, const Dims& amounts, double value) {
     shape[d] += before + after;
     check(shape[d] >= 0 && x.shape()[d] + std::min<int64_t>(before, 0) >= 0 &&
               x.shape()[d] + std::min<int64_t>(after, 0) >= 0,
-          "pad: amounts ",
-          before,
-          " and ",
-          after,
-          " crop more of dimension ",
-          d,
-          " than ",
-          x.shape(),
-          " has");
+          "pad: amounts ", before, " and ", after, " crop more of dimension ", d, " than ", x.shape(), " has");
   }
   Tensor out = Tensor::empty(shape, x.dtype());
   // Fill the two slabs at the ends of each padded dimension, then go on inside them: every element is written once.

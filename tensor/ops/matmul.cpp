@@ -56,23 +56,12 @@ Tensor as_batch(const Tensor& x, const Shape& batch) {
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
   check_inputs("matmul", "a", a, "b", b);
-  check(a.dim() >= 1 && b.dim() >= 1,
-        "matmul: both arguments need at least 1 dimension, got a ",
-        a.shape(),
-        " and b ",
+  check(a.dim() >= 1 && b.dim() >= 1, "matmul: both arguments need at least 1 dimension, got a ", a.shape(), " and b ",
         b.shape());
   const Tensor left = a.dim() == 1 ? with_dim_inserted(a, 0) : a;
   const Tensor right = b.dim() == 1 ? with_dim_inserted(b, 1) : b;
-  check(left.size(-1) == right.size(-2),
-        "matmul: a ",
-        a.shape(),
-        " has ",
-        left.size(-1),
-        " columns but b ",
-        b.shape(),
-        " has ",
-        right.size(-2),
-        " rows");
+  check(left.size(-1) == right.size(-2), "matmul: a ", a.shape(), " has ", left.size(-1), " columns but b ", b.shape(),
+        " has ", right.size(-2), " rows");
 
   const Shape batch = broadcast_shapes("matmul", batch_of(left), batch_of(right));
   const Tensor left_batch = as_batch(left, batch), right_batch = as_batch(right, batch);
@@ -92,26 +81,14 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   check_inputs("linear", "input", x, "weight", weight);
   check(weight.dim() == 2, "linear: weight must be (O, I), got ", weight.shape());
-  check(x.dim() >= 1 && x.size(-1) == weight.size(1),
-        "linear: input ",
-        x.shape(),
-        " must end in ",
-        weight.size(1),
-        " features, as weight ",
-        weight.shape(),
-        " says");
+  check(x.dim() >= 1 && x.size(-1) == weight.size(1), "linear: input ", x.shape(), " must end in ", weight.size(1),
+        " features, as weight ", weight.shape(), " says");
   const int64_t inputs = weight.size(1), outputs = weight.size(0);
   Tensor plain_bias;
   if (bias.defined()) {
     check_inputs("linear", "input", x, "bias", bias);
-    check(bias.shape() == Shape{outputs},
-          "linear: bias has shape ",
-          bias.shape(),
-          " but weight ",
-          weight.shape(),
-          " has ",
-          outputs,
-          " outputs");
+    check(bias.shape() == Shape{outputs}, "linear: bias has shape ", bias.shape(), " but weight ", weight.shape(),
+          " has ", outputs, " outputs");
     plain_bias = bias.contiguous();
   }
   Shape shape = x.shape();

@@ -11,28 +11,12 @@ void check_group_norm(
   check(x.dim() >= 2, op, ": input must be (N, C, ...), got ", x.shape());
   const int64_t channels = x.size(1);
   check(o.num_groups >= 1, op, ": num_groups must be at least 1, got ", o.num_groups);
-  check(channels % o.num_groups == 0,
-        op,
-        ": ",
-        channels,
-        " channels of input ",
-        x.shape(),
-        " do not divide into ",
-        o.num_groups,
-        " groups");
+  check(channels % o.num_groups == 0, op, ": ", channels, " channels of input ", x.shape(), " do not divide into ",
+        o.num_groups, " groups");
   const auto check_affine = [&](const char* name, const Tensor& t) {
     if (t.defined()) {
-      check(t.shape() == Shape{channels},
-            op,
-            ": ",
-            name,
-            " has shape ",
-            t.shape(),
-            " but input ",
-            x.shape(),
-            " has ",
-            channels,
-            " channels");
+      check(t.shape() == Shape{channels}, op, ": ", name, " has shape ", t.shape(), " but input ", x.shape(), " has ",
+            channels, " channels");
       check(t.dtype() == x.dtype(), op, ": ", name, " is ", t.dtype(), " but the input is ", x.dtype());
     }
   };
@@ -58,8 +42,8 @@ Tensor from_rows(const Tensor& rows, int dim, const Shape& shape) {
 GroupNormResult group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNormOptions& options) {
   check_group_norm("group_norm", x, weight, bias, options);
   const Shape stats{x.size(0), options.num_groups};
-  GroupNormResult r{
-      Tensor::empty(x.shape(), x.dtype()), Tensor::empty(stats, x.dtype()), Tensor::empty(stats, x.dtype())};
+  GroupNormResult r{Tensor::empty(x.shape(), x.dtype()), Tensor::empty(stats, x.dtype()),
+                    Tensor::empty(stats, x.dtype())};
   const Tensor plain_x = x.contiguous();
   const Tensor plain_weight = contiguous_or_undefined(weight);
   const Tensor plain_bias = contiguous_or_undefined(bias);
@@ -90,15 +74,7 @@ GroupNormGradients group_norm_backward(const Tensor& dy,
   const Tensor plain_weight = contiguous_or_undefined(weight);
   const Tensor plain_bias = contiguous_or_undefined(bias);
   const auto kernel = use_fast(x.dtype()) ? &fast::group_norm_backward : &reference::group_norm_backward;
-  kernel(plain_dy,
-         plain_x,
-         mean.contiguous(),
-         rstd.contiguous(),
-         plain_weight,
-         plain_bias,
-         options,
-         g.dx,
-         g.dweight,
+  kernel(plain_dy, plain_x, mean.contiguous(), rstd.contiguous(), plain_weight, plain_bias, options, g.dx, g.dweight,
          g.dbias);
   return g;
 }

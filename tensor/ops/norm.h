@@ -3,7 +3,8 @@
 //   GroupNormResult r = group_norm(x, weight, bias, {.num_groups = 32, .eps = 1e-6, .silu = true});
 //
 // Each sample's channels are split into num_groups groups; a group is shifted and scaled to mean 0 and variance 1
-// (biased, eps added inside the root), then each channel is scaled by weight and shifted by bias (both (C) or undefined).
+// (biased, eps added inside the root), then each channel is scaled by weight and shifted by bias (both (C) or
+// undefined).
 #pragma once
 
 #include "tensor/backend/backend.h"
@@ -21,8 +22,13 @@ struct GroupNormGradients {
 
 // Throws unless x has at least 2 dimensions and num_groups divides its channels.
 GroupNormResult group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNormOptions& options);
-GroupNormGradients group_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd,
-                                       const Tensor& weight, const Tensor& bias, const GroupNormOptions& options);
+GroupNormGradients group_norm_backward(const Tensor& dy,
+                                       const Tensor& x,
+                                       const Tensor& mean,
+                                       const Tensor& rstd,
+                                       const Tensor& weight,
+                                       const Tensor& bias,
+                                       const GroupNormOptions& options);
 
 // Along one dimension: exp(x - max) / sum. The gradient takes the result y.
 Tensor softmax(const Tensor& x, int64_t dim);

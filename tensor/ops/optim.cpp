@@ -115,16 +115,8 @@ const OptimKernels& kernels() {
 #undef SFUMATO_OPTIM_KERNELS
 
 void check_flat(std::string_view op, std::string_view what, const Tensor& x, int64_t count) {
-  check(x.defined() && x.dtype() == DType::f32 && x.is_contiguous() && x.numel() == count,
-        op,
-        ": ",
-        what,
-        " must be a contiguous f32 tensor of ",
-        count,
-        " elements, got ",
-        x.dtype(),
-        " ",
-        x.shape(),
+  check(x.defined() && x.dtype() == DType::f32 && x.is_contiguous() && x.numel() == count, op, ": ", what,
+        " must be a contiguous f32 tensor of ", count, " elements, got ", x.dtype(), " ", x.shape(),
         x.is_contiguous() ? "" : " with gaps");
 }
 
@@ -151,19 +143,15 @@ void sgd_(Tensor& parameters, const Tensor& gradients, Tensor& momentum, const S
   }
   check_flat("sgd", "momentum", momentum, count);
   float* m = momentum.mutable_data<float>();
-  parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
-    k.sgd_momentum(p + begin, g + begin, m + begin, end - begin, c);
-  });
+  parallel_for(count, kChunk,
+               [&](int64_t begin, int64_t end) { k.sgd_momentum(p + begin, g + begin, m + begin, end - begin, c); });
 }
 
 void adam_(Tensor& parameters, const Tensor& gradients, Tensor& exp_avg, Tensor& exp_avg_sq, const AdamOptions& o) {
   const int64_t count = parameters.numel();
   check(o.step >= 1, "adam: steps count from 1, got ", o.step);
-  check(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1,
-        "adam: betas must be in [0, 1), got ",
-        o.beta1,
-        " and ",
-        o.beta2);
+  check(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1, "adam: betas must be in [0, 1), got ", o.beta1,
+        " and ", o.beta2);
   check_flat("adam", "parameters", parameters, count);
   check_flat("adam", "gradients", gradients, count);
   check_flat("adam", "exp_avg", exp_avg, count);
@@ -183,9 +171,8 @@ void adam_(Tensor& parameters, const Tensor& gradients, Tensor& exp_avg, Tensor&
   const float* g = gradients.data<float>();
   float* m = exp_avg.mutable_data<float>();
   float* v = exp_avg_sq.mutable_data<float>();
-  parallel_for(count, kChunk, [&](int64_t begin, int64_t end) {
-    k.adam(p + begin, g + begin, m + begin, v + begin, end - begin, c);
-  });
+  parallel_for(count, kChunk,
+               [&](int64_t begin, int64_t end) { k.adam(p + begin, g + begin, m + begin, v + begin, end - begin, c); });
 }
 
 void lerp_(Tensor& a, const Tensor& b, double weight) {
@@ -212,9 +199,8 @@ void scale_(Tensor& a, double factor) {
   check_flat("scale_", "a", a, a.numel());
   const OptimKernels& k = kernels();
   float* data = a.mutable_data<float>();
-  parallel_for(a.numel(), kChunk, [&](int64_t begin, int64_t end) {
-    k.scale(data + begin, end - begin, static_cast<float>(factor));
-  });
+  parallel_for(a.numel(), kChunk,
+               [&](int64_t begin, int64_t end) { k.scale(data + begin, end - begin, static_cast<float>(factor)); });
 }
 
 double sum_of_squares(const Tensor& x) {

@@ -21,7 +21,8 @@ struct AdamOptions {
 // PyTorch's formulas. All tensors are contiguous, f32, of one size; gradients are multiplied by grad_scale first (the
 // clipping factor). `momentum` may be undefined when options.momentum is 0.
 void sgd_(Tensor& parameters, const Tensor& gradients, Tensor& momentum, const SgdOptions& options);
-void adam_(Tensor& parameters, const Tensor& gradients, Tensor& exp_avg, Tensor& exp_avg_sq, const AdamOptions& options);
+void adam_(
+    Tensor& parameters, const Tensor& gradients, Tensor& exp_avg, Tensor& exp_avg_sq, const AdamOptions& options);
 
 // a += weight * (b - a): the exponential moving average with decay 1 - weight.
 void lerp_(Tensor& a, const Tensor& b, double weight);

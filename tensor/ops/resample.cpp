@@ -63,13 +63,7 @@ void for_each_bilinear_term(int64_t height, int64_t width, int64_t scale, F&& f)
 }
 
 int64_t pooled_size(const char* op, const char* axis, int64_t size, int64_t kernel, int64_t stride, int64_t padding) {
-  check(size + 2 * padding >= kernel,
-        op,
-        ": kernel ",
-        kernel,
-        " is larger than the padded input's ",
-        axis,
-        " ",
+  check(size + 2 * padding >= kernel, op, ": kernel ", kernel, " is larger than the padded input's ", axis, " ",
         size + 2 * padding);
   return (size + 2 * padding - kernel) / stride + 1;
 }
@@ -77,15 +71,9 @@ int64_t pooled_size(const char* op, const char* axis, int64_t size, int64_t kern
 Shape pooled_shape(const char* op, const Shape& s, int64_t kernel, int64_t stride, int64_t padding) {
   check(kernel >= 1, op, ": kernel must be at least 1, got ", kernel);
   check(stride >= 1, op, ": stride must be at least 1, got ", stride);
-  check(padding >= 0 && 2 * padding <= kernel,
-        op,
-        ": padding must be in 0..kernel/2, got ",
-        padding,
-        " with kernel ",
+  check(padding >= 0 && 2 * padding <= kernel, op, ": padding must be in 0..kernel/2, got ", padding, " with kernel ",
         kernel);
-  return {s[0],
-          s[1],
-          pooled_size(op, "height", s[2], kernel, stride, padding),
+  return {s[0], s[1], pooled_size(op, "height", s[2], kernel, stride, padding),
           pooled_size(op, "width", s[3], kernel, stride, padding)};
 }
 
@@ -183,13 +171,8 @@ Tensor avg_pool2d_backward(const Tensor& dy, const Shape& input_shape, int64_t k
   check_images("avg_pool2d_backward", dy);
   check(input_shape.rank() == 4, "avg_pool2d_backward: input must be (N, C, H, W), got ", input_shape);
   const Shape expected = pooled_shape("avg_pool2d_backward", input_shape, kernel, stride, 0);
-  check(dy.shape() == expected,
-        "avg_pool2d_backward: dy has shape ",
-        dy.shape(),
-        " but input ",
-        input_shape,
-        " gives an output of ",
-        expected);
+  check(dy.shape() == expected, "avg_pool2d_backward: dy has shape ", dy.shape(), " but input ", input_shape,
+        " gives an output of ", expected);
   Tensor dx = zeros(input_shape, dy.dtype());
   const Tensor plain = dy.contiguous();
   dispatch_floating("avg_pool2d_backward", dy.dtype(), [&]<class T>() {

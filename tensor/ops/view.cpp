@@ -18,25 +18,12 @@ Shape resolve_shape(const Tensor& x, const Shape& shape) {
   }
   const int64_t known = checked_numel("reshape", resolved);
   if (inferred >= 0) {
-    check(known > 0 && x.numel() % known == 0,
-          "reshape: cannot infer -1 in ",
-          shape,
-          " from a tensor of shape ",
-          x.shape(),
-          " (",
-          x.numel(),
-          " elements)");
+    check(known > 0 && x.numel() % known == 0, "reshape: cannot infer -1 in ", shape, " from a tensor of shape ",
+          x.shape(), " (", x.numel(), " elements)");
     resolved[inferred] = x.numel() / known;
   }
-  check(resolved.numel() == x.numel(),
-        "reshape: shape ",
-        shape,
-        " has ",
-        resolved.numel(),
-        " elements but the input ",
-        x.shape(),
-        " has ",
-        x.numel());
+  check(resolved.numel() == x.numel(), "reshape: shape ", shape, " has ", resolved.numel(), " elements but the input ",
+        x.shape(), " has ", x.numel());
   return resolved;
 }
 
@@ -134,24 +121,11 @@ Tensor expand(const Tensor& x, const Shape& shape) {
   Strides strides = Strides::filled(shape.rank(), 0);
   for (int i = 0; i < shape.rank(); ++i) {
     const int64_t own = i < added ? 1 : x.shape()[i - added];
-    check(shape[i] >= 0 || (shape[i] == -1 && i >= added),
-          "expand: size ",
-          shape[i],
-          " of dimension ",
-          i,
-          " in ",
-          shape,
-          " (-1 keeps a size that exists)");
+    check(shape[i] >= 0 || (shape[i] == -1 && i >= added), "expand: size ", shape[i], " of dimension ", i, " in ",
+          shape, " (-1 keeps a size that exists)");
     out[i] = shape[i] == -1 ? own : shape[i];
-    check(own == out[i] || own == 1,
-          "expand: dimension ",
-          i,
-          " of ",
-          shape,
-          " cannot come from size ",
-          own,
-          ": only size 1 repeats, the input has shape ",
-          x.shape());
+    check(own == out[i] || own == 1, "expand: dimension ", i, " of ", shape, " cannot come from size ", own,
+          ": only size 1 repeats, the input has shape ", x.shape());
     strides[i] = i < added || own != out[i] ? 0 : x.strides()[i - added];
   }
   return x.as_strided(out, strides, x.storage_offset());
@@ -199,17 +173,8 @@ Tensor narrow(const Tensor& x, int64_t dim, int64_t begin, int64_t length) {
   check(x.dim() > 0, "narrow: a tensor of rank 0 cannot be narrowed");
   const int d = normalize_dim("narrow", dim, x.dim());
   const int64_t size = x.shape()[d];
-  check(begin >= 0 && length >= 0 && begin <= size && length <= size - begin,
-        "narrow: elements ",
-        begin,
-        "..",
-        begin,
-        " + ",
-        length,
-        " of dimension ",
-        d,
-        " do not lie within its size ",
-        size);
+  check(begin >= 0 && length >= 0 && begin <= size && length <= size - begin, "narrow: elements ", begin, "..", begin,
+        " + ", length, " of dimension ", d, " do not lie within its size ", size);
   return slice(x, d, begin, begin + length);
 }
 

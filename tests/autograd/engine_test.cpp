@@ -312,16 +312,14 @@ TEST_CASE("record: rules may be joint, take the output, and return nothing for z
   const Variable a = leaf(2), b = leaf(5), constant(scalar(7, DType::f64));
   int calls = 0;
   const auto product = [&](const Variable& p, const Variable& q) {
-    return record("product",
-                  mul(p.tensor(), q.tensor()),
-                  wrt_joint({p, q},
-                            [&, p = save(p), q = save(q)](
-                                const Variable& g, const std::array<bool, 2>& needed, const Variable& y) {
-                              ++calls;
-                              CHECK(needed[0]);
-                              CHECK(y.item() == p().item() * q().item());
-                              return std::array<Variable, 2>{mul(g, q()), needed[1] ? mul(g, p()) : Variable()};
-                            }));
+    return record("product", mul(p.tensor(), q.tensor()),
+                  wrt_joint({p, q}, [&, p = save(p), q = save(q)](const Variable& g, const std::array<bool, 2>& needed,
+                                                                  const Variable& y) {
+                    ++calls;
+                    CHECK(needed[0]);
+                    CHECK(y.item() == p().item() * q().item());
+                    return std::array<Variable, 2>{mul(g, q()), needed[1] ? mul(g, p()) : Variable()};
+                  }));
   };
   product(a, b).backward();
   CHECK(gradient_of(a) == Values{5});

@@ -177,9 +177,7 @@ TEST_CASE("predictions: every type gives every other", "[diffusion]") {
   // One level for the batch is the same as equal levels per sample.
   const Tensor same = repeated(300, 3);
   CHECK(allclose(to_x0(PredictionType::v_prediction, eps, x0, ho.level(300)),
-                 to_x0(PredictionType::v_prediction, eps, x0, noise_levels(ho, same, x0)),
-                 1e-12,
-                 1e-12));
+                 to_x0(PredictionType::v_prediction, eps, x0, noise_levels(ho, same, x0)), 1e-12, 1e-12));
 }
 
 TEST_CASE("predictions: the score of Gaussian data", "[diffusion]") {

@@ -81,9 +81,7 @@ TEST_CASE("ancestral_sample: the exact spread of what it draws from Gaussian dat
     return noise;
   };
   const auto spread = [&](VarianceType variance) {
-    const Tensor x = ancestral_sample(gaussian_oracle(ho, 0, 0.25),
-                                      ho,
-                                      x_T,
+    const Tensor x = ancestral_sample(gaussian_oracle(ho, 0, 0.25), ho, x_T,
                                       {.prediction = sample_prediction, .variance = variance, .noise = impulse});
     return sum(square(x)).item();
   };
@@ -117,9 +115,7 @@ TEST_CASE("ddim_sample: eta = 1 is ancestral sampling with the small variance", 
       const NoiseSource noise = step_noise(2, 0, DType::f64);
       const Tensor ancestral = ancestral_sample(
           wavy, cosine, x_T, {.timesteps = {.steps = steps}, .prediction = prediction, .noise = noise});
-      const Tensor ddim = ddim_sample(wavy,
-                                      cosine,
-                                      x_T,
+      const Tensor ddim = ddim_sample(wavy, cosine, x_T,
                                       {.timesteps = {.steps = steps},
                                        .prediction = prediction,
                                        .eta = 1,
@@ -148,8 +144,8 @@ TEST_CASE("ddim_sample: n steps on Gaussian data are a closed product", "[diffus
         jump *= (s2 + sigma * next) / (s2 + sigma * sigma);
         level = b;
       }
-      const Tensor x = ddim_sample(
-          gaussian_oracle(ho, m, s2), ho, x_T, {.timesteps = grid, .prediction = sample_prediction, .previous = rule});
+      const Tensor x = ddim_sample(gaussian_oracle(ho, m, s2), ho, x_T,
+                                   {.timesteps = grid, .prediction = sample_prediction, .previous = rule});
       CHECK(level == 1);
       CAPTURE(s2);
       const Tensor wanted = affine(x_T, factor * jump, m - factor * jump * std::sqrt(ho.alpha_cumprod(999)) * m);
@@ -166,9 +162,7 @@ TEST_CASE("ddim_sample: n steps on Gaussian data are a closed product", "[diffus
 TEST_CASE("ddim_sample: one step is exact for a single point", "[diffusion]") {
   const NoiseSchedule ho = linear_schedule(1000);
   const Tensor x =
-      ddim_sample(gaussian_oracle(ho, -0.6, 0),
-                  ho,
-                  start({2, 3}, DType::f32),
+      ddim_sample(gaussian_oracle(ho, -0.6, 0), ho, start({2, 3}, DType::f32),
                   {.timesteps = {.steps = 1, .spacing = TimestepSpacing::trailing}, .prediction = sample_prediction});
   CHECK(x.dtype() == DType::f32);
   CHECK(allclose(x, full({2, 3}, -0.6), 1e-6, 1e-6));

@@ -35,14 +35,8 @@ std::string difference(std::string_view what, const Tensor& ours, const Tensor& 
   const double allowed = largest > bound.vanishes ? bound.rtol * largest : bound.floor;
   if (worst <= allowed) return {};
   return fmt::format(
-      "{}[{}] is {:.9g}, the reference {:.9g}: off by {:.2g} where {:.2g} is allowed (largest entry {:.3g})",
-      what,
-      at,
-      a[at],
-      b[at],
-      worst,
-      allowed,
-      largest);
+      "{}[{}] is {:.9g}, the reference {:.9g}: off by {:.2g} where {:.2g} is allowed (largest entry {:.3g})", what, at,
+      a[at], b[at], worst, allowed, largest);
 }
 
 }  // namespace sfumato::golden

@@ -165,18 +165,14 @@ void add_products(Table& table) {
     return linear(call.input("x"), call.input("weight"), call.optional_input("bias"));
   };
   table["conv2d"] = [](const OpCall& call) {
-    return conv2d(call.input("x"),
-                  call.input("weight"),
-                  call.optional_input("bias"),
+    return conv2d(call.input("x"), call.input("weight"), call.optional_input("bias"),
                   {.stride = square_arg(call, "stride", 1),
                    .padding = square_arg(call, "padding", 0),
                    .dilation = square_arg(call, "dilation", 1),
                    .groups = call.arg<int64_t>("groups", 1)});
   };
   table["conv_transpose2d"] = [](const OpCall& call) {
-    return conv_transpose2d(call.input("x"),
-                            call.input("weight"),
-                            call.optional_input("bias"),
+    return conv_transpose2d(call.input("x"), call.input("weight"), call.optional_input("bias"),
                             {.stride = square_arg(call, "stride", 1),
                              .padding = square_arg(call, "padding", 0),
                              .output_padding = square_arg(call, "output_padding", 0),
@@ -206,26 +202,21 @@ void add_images(Table& table) {
 
 void add_norms(Table& table) {
   table["group_norm"] = [](const OpCall& call) {
-    return group_norm(call.input("x"),
-                      call.optional_input("weight"),
-                      call.optional_input("bias"),
+    return group_norm(call.input("x"), call.optional_input("weight"), call.optional_input("bias"),
                       {.num_groups = call.arg<int64_t>("num_groups"), .eps = call.arg("eps", 1e-5)});
   };
   table["layer_norm"] = [](const OpCall& call) {
-    return layer_norm(call.input("x"),
-                      call.dims("normalized_shape"),
-                      call.optional_input("weight"),
-                      call.optional_input("bias"),
-                      call.arg("eps", 1e-5));
+    return layer_norm(call.input("x"), call.dims("normalized_shape"), call.optional_input("weight"),
+                      call.optional_input("bias"), call.arg("eps", 1e-5));
   };
   table["rms_norm"] = [](const OpCall& call) {
-    return rms_norm(
-        call.input("x"), call.dims("normalized_shape"), call.optional_input("weight"), call.arg<double>("eps"));
+    return rms_norm(call.input("x"), call.dims("normalized_shape"), call.optional_input("weight"),
+                    call.arg<double>("eps"));
   };
   table["batch_norm"] = [](const OpCall& call) {
     require_value(call, "training", true);
-    return batch_norm(
-        call.input("x"), call.optional_input("weight"), call.optional_input("bias"), call.arg("eps", 1e-5));
+    return batch_norm(call.input("x"), call.optional_input("weight"), call.optional_input("bias"),
+                      call.arg("eps", 1e-5));
   };
   table["scaled_dot_product_attention"] = [](const OpCall& call) {
     return scaled_dot_product_attention(call.input("q"), call.input("k"), call.input("v"), call.arg("scale", 0.0));

@@ -33,9 +33,7 @@ struct Reference {
 
 Reference read_reference(const SafetensorsReader& file, const std::string& id) {
   const auto read = [&](const char* name) { return file.read(id + "/" + name).to(DType::f64); };
-  return {read("x_T"),
-          file.contains(id + "/noise") ? read("noise") : Tensor(),
-          read("trajectory"),
+  return {read("x_T"), file.contains(id + "/noise") ? read("noise") : Tensor(), read("trajectory"),
           read("timesteps").to_vector()};
 }
 

@@ -55,8 +55,8 @@ std::string run_network(UNet& net, const SafetensorsReader& io) {
     problem = difference("grad/" + name, parameter.grad().tensor(), io.read("grad/" + name), bound);
     ++compared;
   }
-  const int64_t listed = std::count_if(
-      io.entries().begin(), io.entries().end(), [](const auto& entry) { return entry.first.starts_with("grad/"); });
+  const int64_t listed = std::count_if(io.entries().begin(), io.entries().end(),
+                                       [](const auto& entry) { return entry.first.starts_with("grad/"); });
   if (problem.empty() && listed != compared) {
     return fmt::format("{} parameters compared, the reference has {} gradients", compared, listed);
   }

@@ -115,8 +115,7 @@ std::vector<Violation> violations() {
       {shape("[1,1,1,1,1,1,1,1,4]"), 4, "more than 8 dimensions"},
       {shape("[9223372036854775808]"), 4, "size 9223372036854775808 is out of range"},
       {shape("[18446744073709551616]"), 4, "the number 18446744073709551616, not an integer"},
-      {shape("[4294967296,4294967296]"),
-       4,
+      {shape("[4294967296,4294967296]"), 4,
        "(4294967296, 4294967296) has too many elements"},  // product 2^64: 0 bytes?
       {shape("[0,4294967296,4294967296]"), 4, "(0, 4294967296, 4294967296) has too many elements"},
       {shape("[4294967296,4294967296,0]"), 4, "(4294967296, 4294967296, 0) has too many elements"},
@@ -176,8 +175,8 @@ TEST_CASE("safetensors: a file is checked before anything is allocated for it", 
 }
 
 TEST_CASE("safetensors: deep nesting ends at once instead of filling the stack", "[io][safetensors]") {
-  const std::string stems[] = {
-      R"({"a":)", R"({"__metadata__":{"k":)", R"({"a":{"shape":)", R"({"a":{"data_offsets":)", R"({"a":{"unknown":)"};
+  const std::string stems[] = {R"({"a":)", R"({"__metadata__":{"k":)", R"({"a":{"shape":)", R"({"a":{"data_offsets":)",
+                               R"({"a":{"unknown":)"};
   for (const auto& stem : stems) {
     for (const std::string& level : {std::string("["), std::string(R"({"k":)")}) {
       std::string header = stem;

@@ -61,13 +61,9 @@ std::string message_of(const std::function<void()>& f) {
 TEST_CASE("module: names are PyTorch's, in visit order, for every kind of member", "[nn]") {
   Net net;
   initialize(net, 0);
-  CHECK(names_of(net.state_dict()) == std::vector<std::string>{"scale",
-                                                               "table",
-                                                               "blocks.0.linear.weight",
-                                                               "blocks.0.linear.bias",
-                                                               "blocks.1.linear.weight",
-                                                               "blocks.1.linear.bias",
-                                                               "blocks.1.shortcut.weight"});
+  CHECK(names_of(net.state_dict()) == std::vector<std::string>{"scale", "table", "blocks.0.linear.weight",
+                                                               "blocks.0.linear.bias", "blocks.1.linear.weight",
+                                                               "blocks.1.linear.bias", "blocks.1.shortcut.weight"});
   std::vector<std::string> parameters;
   for (const NamedParameter& parameter : net.named_parameters()) {
     CHECK(parameter.variable.requires_grad());
@@ -81,9 +77,8 @@ TEST_CASE("module: names are PyTorch's, in visit order, for every kind of member
 TEST_CASE("module: a parameter without values says what to do, but can be counted and printed", "[nn]") {
   Net net;
   CHECK(net.num_parameters() == 24);
-  CHECK_THAT(to_string(net),
-             ContainsSubstring("Net  24 parameters") && ContainsSubstring("weight (2, 3)") &&
-                 ContainsSubstring("blocks.1: Block") && ContainsSubstring("table (2, 2) buffer"));
+  CHECK_THAT(to_string(net), ContainsSubstring("Net  24 parameters") && ContainsSubstring("weight (2, 3)") &&
+                                 ContainsSubstring("blocks.1: Block") && ContainsSubstring("table (2, 2) buffer"));
   CHECK_THAT(message_of([&] { net.parameters(); }), ContainsSubstring("initialize(module, seed)"));
   CHECK_THAT(message_of([&] { net.blocks[0].linear(full({1, 3}, 1.0)); }), ContainsSubstring("no values yet"));
 }
@@ -101,11 +96,10 @@ TEST_CASE("module: load_state_dict lists every misfit at once and changes nothin
   tensors[2].second = zeros({3, 2});
   tensors[3].second = zeros({2}, DType::i64);
   const std::string message = message_of([&] { net.load_state_dict(tensors, "weights.safetensors"); });
-  CHECK_THAT(message,
-             ContainsSubstring("weights.safetensors") && ContainsSubstring("missing (1): table") &&
-                 ContainsSubstring("unexpected (1): tabel") &&
-                 ContainsSubstring("blocks.0.linear.weight is (3, 2), must be (2, 3)") &&
-                 ContainsSubstring("blocks.0.linear.bias is i64"));
+  CHECK_THAT(message, ContainsSubstring("weights.safetensors") && ContainsSubstring("missing (1): table") &&
+                          ContainsSubstring("unexpected (1): tabel") &&
+                          ContainsSubstring("blocks.0.linear.weight is (3, 2), must be (2, 3)") &&
+                          ContainsSubstring("blocks.0.linear.bias is i64"));
   CHECK(net.scale->tensor().to_vector()[0] == before);
   tensors[1].first = "scale";
   CHECK_THAT(message_of([&] { net.load_state_dict(tensors); }), ContainsSubstring("'scale' twice"));

@@ -43,10 +43,8 @@ std::array<Tensor, 3> three_steps(const Tensor& start, const std::array<Tensor, 
 
 const std::vector<std::pair<const char*, Update>>& updates() {
   static const std::vector<std::pair<const char*, Update>> all{
-      {"sgd",
-       [](Tensor& p, const Tensor& g, Tensor& m, Tensor&, int64_t step) {
-         sgd_(p, g, m, {.lr = 0.1, .weight_decay = 0.01, .grad_scale = 0.7, .step = step});
-       }},
+      {"sgd", [](Tensor& p, const Tensor& g, Tensor& m, Tensor&,
+                 int64_t step) { sgd_(p, g, m, {.lr = 0.1, .weight_decay = 0.01, .grad_scale = 0.7, .step = step}); }},
       {"sgd, momentum",
        [](Tensor& p, const Tensor& g, Tensor& m, Tensor&, int64_t step) {
          sgd_(p, g, m, {.lr = 0.1, .momentum = 0.9, .grad_scale = 0.7, .step = step});
@@ -347,9 +345,8 @@ TEST_CASE("optimizer: a state that does not fit is refused whole", "[nn][optim]"
     adam.load_state(state, "checkpoint");
     FAIL("accepted");
   } catch (const Error& error) {
-    CHECK_THAT(error.what(),
-               ContainsSubstring("checkpoint") && ContainsSubstring("unexpected: a.wait") &&
-                   ContainsSubstring("missing: a.weight"));
+    CHECK_THAT(error.what(), ContainsSubstring("checkpoint") && ContainsSubstring("unexpected: a.wait") &&
+                                 ContainsSubstring("missing: a.weight"));
   }
   CHECK(adam.state()[1].second.to_vector()[0] != 5);
   state = copies(adam.state());

@@ -71,8 +71,7 @@ TEST_CASE("attention_channels_first: each head attends on its own channels", "[o
             return transpose(narrow(select(x, 0, n), 0, h * depth, depth), 0, 1);
           };
           const Tensor expected =
-              tensor_of(by_definition(part(q), part(k), part(v), 1 / std::sqrt(static_cast<double>(depth))),
-                        {5, depth},
+              tensor_of(by_definition(part(q), part(k), part(v), 1 / std::sqrt(static_cast<double>(depth))), {5, depth},
                         DType::f64);
           CHECK(difference(part(out), expected) < 1e-13);
           CHECK(difference(part(out32), expected) < kF32Tolerance);
@@ -95,15 +94,15 @@ TEST_CASE("attention: gradients of first and second order", "[ops][attention][gr
   using In = std::span<const Variable>;
   std::string why;
   const auto sequence = [](In v) { return scaled_dot_product_attention(v[0], v[1], v[2]); };
-  const std::vector<Tensor> a = {
-      random_tensor({2, 3, 2}, 8), random_tensor({2, 4, 2}, 9), random_tensor({2, 4, 3}, 10)};
+  const std::vector<Tensor> a = {random_tensor({2, 3, 2}, 8), random_tensor({2, 4, 2}, 9),
+                                 random_tensor({2, 4, 3}, 10)};
   CHECK(gradcheck(sequence, a, {}, &why));
   INFO(why);
   CHECK(gradgradcheck(sequence, a, {}, &why));
   INFO(why);
   const auto image = [](In v) { return attention_channels_first(v[0], v[1], v[2], 2); };
-  const std::vector<Tensor> b = {
-      random_tensor({2, 4, 3}, 11), random_tensor({2, 4, 2}, 12), random_tensor({2, 4, 2}, 13)};
+  const std::vector<Tensor> b = {random_tensor({2, 4, 3}, 11), random_tensor({2, 4, 2}, 12),
+                                 random_tensor({2, 4, 2}, 13)};
   CHECK(gradcheck(image, b, {}, &why));
   INFO(why);
   CHECK(gradgradcheck(image, b, {}, &why));

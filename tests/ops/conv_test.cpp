@@ -77,8 +77,7 @@ ConvResults run(const ConvCase& c, DType dtype) {
   const Shape y_shape = conv2d_output_shape(c.x, c.weight, c.options);
   const Tensor x = random_tensor(c.x, 1, dtype), w = random_tensor(c.weight, 2, dtype);
   const Tensor bias = random_tensor({c.weight[0]}, 3, dtype), dy = random_tensor(y_shape, 4, dtype);
-  return {conv2d(x, w, bias, c.options),
-          conv2d_backward_input(dy, w, c.x, c.options),
+  return {conv2d(x, w, bias, c.options), conv2d_backward_input(dy, w, c.x, c.options),
           conv2d_backward_weight(x, dy, c.weight, c.options)};
 }
 
@@ -255,8 +254,8 @@ TEST_CASE("conv: gradients of all orders", "[conv]") {
   const std::initializer_list<Conv2dOptions> options = {
       {.padding = 1}, {.stride = 2, .padding = 0, .padding_end = 1}, {.padding = 2, .dilation = 2, .groups = 2}};
   for (const Conv2dOptions& o : options) {
-    const std::vector<Tensor> inputs = {
-        random_tensor({1, 4, 3, 4}, 1), random_tensor({2, 4 / o.groups, 3, 2}, 2), random_tensor({2}, 3)};
+    const std::vector<Tensor> inputs = {random_tensor({1, 4, 3, 4}, 1), random_tensor({2, 4 / o.groups, 3, 2}, 2),
+                                        random_tensor({2}, 3)};
     check_gradients([&](std::span<const Variable> in) { return conv2d(in[0], in[1], in[2], o); }, inputs);
     check_gradients(
         [&](std::span<const Variable> in) {

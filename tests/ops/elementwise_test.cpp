@@ -170,13 +170,8 @@ TEST_CASE("elementwise: unary kernels of every instruction set agree with the re
         CAPTURE(fast::name_of(kernels.isa), op.name, n);
         const Tensor x = uniform({n}, op.low, op.high, op.name);
         Tensor out = empty({n});
-        kernels.unary(op.op,
-                      static_cast<float>(op.args.a),
-                      static_cast<float>(op.args.b),
-                      x.data<float>(),
-                      1,
-                      out.mutable_data<float>(),
-                      n);
+        kernels.unary(op.op, static_cast<float>(op.args.a), static_cast<float>(op.args.b), x.data<float>(), 1,
+                      out.mutable_data<float>(), n);
         check_close(out, reference_of(op, x), op.atol);
       }
     }
@@ -267,19 +262,14 @@ TEST_CASE("elementwise: NaN and infinity pass through binary ops as in the refer
 
 TEST_CASE("elementwise: views and broadcast operands", "[tensor][elementwise]") {
   const Tensor base = uniform({6, 5, 7}, -2, 2, "base");
-  const std::vector<Tensor> left{base,
-                                 transpose(base, 0, 2),
-                                 slice(base, 2, 1, 6, 2),
-                                 uniform({6, 1, 7}, -2, 2, "row"),
+  const std::vector<Tensor> left{base, transpose(base, 0, 2), slice(base, 2, 1, 6, 2), uniform({6, 1, 7}, -2, 2, "row"),
                                  expand(uniform({5, 1}, -2, 2, "column"), {6, 5, 7})};
   for (const Tensor& a : left) {
     CAPTURE(to_string(a.shape()), to_string(a.strides()));
     for (const Unary& op : {unary_ops()[0], Unary{"silu", UnaryOp::silu, {}, 0, 0}}) {
       check_close(fast_of(op, a), reference_of(op, a), 0);
     }
-    for (const Tensor& b : {scalar(1.5),
-                            uniform({a.size(-1)}, -2, 2, "last"),
-                            uniform({a.size(1), 1}, -2, 2, "middle"),
+    for (const Tensor& b : {scalar(1.5), uniform({a.size(-1)}, -2, 2, "last"), uniform({a.size(1), 1}, -2, 2, "middle"),
                             uniform({2, 1, 1, 1}, -2, 2, "new")}) {
       for (const Binary& op : binary_ops()) check_close(fast_of(op, a, b), reference_of(op, a, b), op.atol);
       for (const Binary& op : binary_ops()) check_close(fast_of(op, b, a), reference_of(op, b, a), op.atol);

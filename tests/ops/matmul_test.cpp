@@ -206,14 +206,8 @@ TEST_CASE("matmul: gradients of all orders", "[matmul]") {
   };
   const auto product = [](std::span<const Variable> in) { return matmul(in[0], in[1]); };
   const std::vector<std::pair<Shape, Shape>> shapes = {
-      {{3, 4}, {4, 2}},
-      {{2, 3, 4}, {4, 2}},
-      {{3, 4}, {2, 4, 2}},
-      {{2, 1, 3, 2}, {2, 2, 3}},
-      {{4}, {4, 2}},
-      {{2, 3, 4}, {4}},
-      {{4}, {4}},
-      {{4}, {2, 4, 3}},
+      {{3, 4}, {4, 2}}, {{2, 3, 4}, {4, 2}}, {{3, 4}, {2, 4, 2}}, {{2, 1, 3, 2}, {2, 2, 3}},
+      {{4}, {4, 2}},    {{2, 3, 4}, {4}},    {{4}, {4}},          {{4}, {2, 4, 3}},
   };
   for (const auto& [a, b] : shapes) {
     INFO(to_string(a) << " x " << to_string(b));

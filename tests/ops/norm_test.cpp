@@ -26,22 +26,10 @@ struct NormCase {
 
 // Planes of 1, 49 and 1024 pixels, primes, rows longer than the kernels' blocks of 4096, every rank, empty sizes.
 std::vector<NormCase> norm_cases() {
-  return {{{2, 3, 7, 7}, 1},
-          {{2, 3, 7, 7}, 3},
-          {{3, 12, 1, 1}, 4},
-          {{2, 384, 4, 4}, 32},
-          {{1, 6, 32, 32}, 2},
-          {{2, 4, 71, 61}, 2},
-          {{1, 2, 129, 127}, 1},
-          {{5, 10}, 2},
-          {{3, 8, 13}, 2},
-          {{2, 4, 2, 3, 5}, 2},
-          {{1, 128, 3, 5}, 32},
-          {{0, 4, 3, 3}, 2},
-          {{2, 4, 0, 3}, 2},
-          {{4, 1, 5}, 1},
-          {{1, 1, 1000}, 1},
-          {{2, 17, 11, 3}, 17}};
+  return {{{2, 3, 7, 7}, 1},   {{2, 3, 7, 7}, 3},    {{3, 12, 1, 1}, 4},    {{2, 384, 4, 4}, 32},
+          {{1, 6, 32, 32}, 2}, {{2, 4, 71, 61}, 2},  {{1, 2, 129, 127}, 1}, {{5, 10}, 2},
+          {{3, 8, 13}, 2},     {{2, 4, 2, 3, 5}, 2}, {{1, 128, 3, 5}, 32},  {{0, 4, 3, 3}, 2},
+          {{2, 4, 0, 3}, 2},   {{4, 1, 5}, 1},       {{1, 1, 1000}, 1},     {{2, 17, 11, 3}, 17}};
 }
 
 Tensor maybe(bool wanted, const Tensor& t) { return wanted ? t : Tensor(); }
@@ -107,14 +95,12 @@ TEST_CASE("group_norm: both passes agree with f64 on every backend", "[ops][norm
 
 TEST_CASE("group_norm: a group becomes mean 0 and variance 1, then is scaled and shifted", "[ops][norm]") {
   const Tensor x = tensor_of({1, 2, 3, 4, -1, 1, 5, 5}, {1, 4, 2}, DType::f64);
-  const GroupNormResult r = group_norm(x,
-                                       tensor_of({1, 2, 1, 1}, {4}, DType::f64),
-                                       tensor_of({0, 0, 0, 10}, {4}, DType::f64),
-                                       {.num_groups = 2, .eps = 0});
+  const GroupNormResult r = group_norm(x, tensor_of({1, 2, 1, 1}, {4}, DType::f64),
+                                       tensor_of({0, 0, 0, 10}, {4}, DType::f64), {.num_groups = 2, .eps = 0});
   const double s = std::sqrt(1.25);
   const double t = std::sqrt(6.75);
-  const std::vector<double> expected = {
-      -1.5 / s, -0.5 / s, 1 / s, 3 / s, -3.5 / t, -1.5 / t, 10 + 2.5 / t, 10 + 2.5 / t};
+  const std::vector<double> expected = {-1.5 / s, -0.5 / s, 1 / s,        3 / s,
+                                        -3.5 / t, -1.5 / t, 10 + 2.5 / t, 10 + 2.5 / t};
   for (size_t i = 0; i < expected.size(); ++i) {
     CHECK(r.out.to_vector()[i] == Approx(expected[i]));
   }
@@ -239,15 +225,8 @@ TEST_CASE("group_norm: errors say what was expected and what came", "[ops][norm]
 }
 
 TEST_CASE("softmax: agrees with f64 along every dimension", "[ops][norm]") {
-  for (const Shape& shape : {Shape{5, 1},
-                             Shape{3, 7},
-                             Shape{2, 16, 3},
-                             Shape{4, 33},
-                             Shape{2, 3, 1024},
-                             Shape{1, 4999},
-                             Shape{0, 4},
-                             Shape{4, 0},
-                             Shape{}}) {
+  for (const Shape& shape : {Shape{5, 1}, Shape{3, 7}, Shape{2, 16, 3}, Shape{4, 33}, Shape{2, 3, 1024}, Shape{1, 4999},
+                             Shape{0, 4}, Shape{4, 0}, Shape{}}) {
     for (int64_t dim = -std::max(shape.rank(), 1); dim < shape.rank(); ++dim) {
       const Tensor x = random_tensor(shape, 20) * 3.0;
       const Tensor dy = random_tensor(shape, 21);
@@ -315,20 +294,14 @@ TEST_CASE("norms: the kernels of every instruction set agree", "[ops][norm]") {
     CHECK(difference(gradient, dx) < 2e-6);
   };
   const auto up_to = fast::isa();
-  agree(fast::baseline::group_norm,
-        fast::baseline::group_norm_backward,
-        fast::baseline::softmax_rows,
+  agree(fast::baseline::group_norm, fast::baseline::group_norm_backward, fast::baseline::softmax_rows,
         fast::baseline::softmax_backward_rows);
   if (up_to >= fast::Isa::avx2) {
-    agree(fast::avx2::group_norm,
-          fast::avx2::group_norm_backward,
-          fast::avx2::softmax_rows,
+    agree(fast::avx2::group_norm, fast::avx2::group_norm_backward, fast::avx2::softmax_rows,
           fast::avx2::softmax_backward_rows);
   }
   if (up_to >= fast::Isa::avx512) {
-    agree(fast::avx512::group_norm,
-          fast::avx512::group_norm_backward,
-          fast::avx512::softmax_rows,
+    agree(fast::avx512::group_norm, fast::avx512::group_norm_backward, fast::avx512::softmax_rows,
           fast::avx512::softmax_backward_rows);
   }
 }

@@ -30,10 +30,9 @@ bool same_bits(const Tensor& a, const Tensor& b) {
 std::vector<double> expected(ReduceOp op, const Tensor& x, uint32_t mask) {
   const Shape kept = reduced_shape(x.shape(), mask, true);
   const Strides strides = contiguous_strides(kept);
-  std::vector<double> out(static_cast<size_t>(kept.numel()),
-                          op == ReduceOp::sum   ? 0
-                          : op == ReduceOp::max ? -INFINITY
-                                                : INFINITY);
+  std::vector<double> out(static_cast<size_t>(kept.numel()), op == ReduceOp::sum   ? 0
+                                                             : op == ReduceOp::max ? -INFINITY
+                                                                                   : INFINITY);
   const auto values = x.to_vector();
   for (size_t i = 0; i < values.size(); ++i) {
     auto rest = static_cast<int64_t>(i);
@@ -87,13 +86,8 @@ TEST_CASE("reduce: every choice of dimensions agrees with a plain loop", "[tenso
     if (side == Backend::fast && !fast_backend_available()) continue;
     BackendScope scope(side);
     CAPTURE(static_cast<int>(side));
-    for (const Shape& shape : {Shape{3, 5, 7, 11},
-                               Shape{1, 17, 1, 33},
-                               Shape{2, 3, 16, 64},
-                               Shape{13, 1, 129, 1},
-                               Shape{97},
-                               Shape{257, 3},
-                               Shape{3, 257}}) {
+    for (const Shape& shape : {Shape{3, 5, 7, 11}, Shape{1, 17, 1, 33}, Shape{2, 3, 16, 64}, Shape{13, 1, 129, 1},
+                               Shape{97}, Shape{257, 3}, Shape{3, 257}}) {
       check_all_masks(randn(shape, "reduce"), 1e-7);
       check_all_masks(randn(shape, "reduce", DType::f64), 2e-16);
     }

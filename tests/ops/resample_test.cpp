@@ -47,13 +47,8 @@ TEST_CASE("upsample_nearest2d: repeats pixels, and its adjoint sums the copies",
 }
 
 TEST_CASE("upsample_nearest2d: fast agrees with the reference at odd sizes and scales", "[ops][resample]") {
-  for (const Shape& shape : {Shape{2, 3, 7, 5},
-                             Shape{1, 1, 1, 1},
-                             Shape{2, 5, 3, 33},
-                             Shape{1, 16, 16, 16},
-                             Shape{0, 3, 4, 4},
-                             Shape{2, 3, 0, 4},
-                             Shape{2, 3, 4, 0}}) {
+  for (const Shape& shape : {Shape{2, 3, 7, 5}, Shape{1, 1, 1, 1}, Shape{2, 5, 3, 33}, Shape{1, 16, 16, 16},
+                             Shape{0, 3, 4, 4}, Shape{2, 3, 0, 4}, Shape{2, 3, 4, 0}}) {
     for (const int64_t scale : {1, 2, 3, 4}) {
       const Tensor x = random_tensor(shape, 1);
       const Tensor up = upsample_nearest2d(x, scale);

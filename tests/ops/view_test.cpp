@@ -31,16 +31,11 @@ void check_gradients(const DifferentiableFunction& f, const Tensor& x) {
 
 TEST_CASE("view: every view shares storage and the modification counter", "[tensor][view]") {
   Tensor x = counting({2, 3, 4});
-  const Tensor views[] = {reshape(x, {6, 4}),
-                          flatten(x),
-                          permute(x, {2, 0, 1}),
-                          transpose(x, 0, 2),
-                          expand(x, {5, 2, 3, 4}),
-                          unsqueeze(x, 1),
-                          slice(x, 2, 1, 4, 2),
-                          narrow(x, 1, 1, 2),
-                          select(x, 0, 1),
-                          squeeze(reshape(x, {2, 1, 12}), 1)};
+  const Tensor views[] = {reshape(x, {6, 4}),      flatten(x),
+                          permute(x, {2, 0, 1}),   transpose(x, 0, 2),
+                          expand(x, {5, 2, 3, 4}), unsqueeze(x, 1),
+                          slice(x, 2, 1, 4, 2),    narrow(x, 1, 1, 2),
+                          select(x, 0, 1),         squeeze(reshape(x, {2, 1, 12}), 1)};
   const uint64_t before = x.version();
   for (const Tensor& view : views) {
     CHECK(view.shares_storage_with(x));

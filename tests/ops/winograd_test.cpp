@@ -61,16 +61,12 @@ std::unique_ptr<void, decltype(&std::free)> workspace(const WinogradShape& shape
 Passes winograd(const Case& c) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   Passes out{Floats(c.dy.size(), nan), Floats(c.x.size(), nan), Floats(c.weight.size(), nan)};
-  winograd_forward(c.shape,
-                   c.x.data(),
-                   c.weight.data(),
-                   c.bias.data(),
-                   out.y.data(),
+  winograd_forward(c.shape, c.x.data(), c.weight.data(), c.bias.data(), out.y.data(),
                    workspace(c.shape, WinogradPass::forward).get());
-  winograd_backward_data(
-      c.shape, c.dy.data(), c.weight.data(), out.dx.data(), workspace(c.shape, WinogradPass::backward_data).get());
-  winograd_backward_weight(
-      c.shape, c.x.data(), c.dy.data(), out.dweight.data(), workspace(c.shape, WinogradPass::backward_weight).get());
+  winograd_backward_data(c.shape, c.dy.data(), c.weight.data(), out.dx.data(),
+                         workspace(c.shape, WinogradPass::backward_data).get());
+  winograd_backward_weight(c.shape, c.x.data(), c.dy.data(), out.dweight.data(),
+                           workspace(c.shape, WinogradPass::backward_weight).get());
   return out;
 }
 
@@ -169,8 +165,8 @@ TEST_CASE("winograd forward takes no bias for a bias of zero", "[winograd]") {
   Case c({2, 7, 19, 9, 6});
   c.bias.assign(c.bias.size(), 0.0f);
   Floats y(c.dy.size());
-  winograd_forward(
-      c.shape, c.x.data(), c.weight.data(), nullptr, y.data(), workspace(c.shape, WinogradPass::forward).get());
+  winograd_forward(c.shape, c.x.data(), c.weight.data(), nullptr, y.data(),
+                   workspace(c.shape, WinogradPass::forward).get());
   CHECK(same_bits(y, winograd(c).y));
 }
 

@@ -12,22 +12,9 @@ using namespace sfumato;
 
 TEST_CASE("allocator: blocks of every size are aligned, writable and apart", "[tensor]") {
   std::vector<std::pair<unsigned char*, size_t>> blocks;
-  for (const size_t bytes : {size_t{0},
-                             size_t{1},
-                             size_t{63},
-                             size_t{64},
-                             size_t{65},
-                             size_t{80},
-                             size_t{81},
-                             size_t{127},
-                             size_t{129},
-                             size_t{4096},
-                             size_t{5000},
-                             size_t{1048575},
-                             size_t{1048576},
-                             size_t{1048577},
-                             size_t{3} << 20,
-                             (size_t{5} << 20) + 1}) {
+  for (const size_t bytes : {size_t{0}, size_t{1}, size_t{63}, size_t{64}, size_t{65}, size_t{80}, size_t{81},
+                             size_t{127}, size_t{129}, size_t{4096}, size_t{5000}, size_t{1048575}, size_t{1048576},
+                             size_t{1048577}, size_t{3} << 20, (size_t{5} << 20) + 1}) {
     auto* block = static_cast<unsigned char*>(allocate(bytes));
     CAPTURE(bytes);
     REQUIRE(block != nullptr);

@@ -83,8 +83,7 @@ TEST_CASE("random: the vector kernel's words are Random123's", "[random]") {
 TEST_CASE("random: both backends draw the same bits", "[random]") {
   const RandomStream stream = RandomStream::of("noise");
   const auto draw_all = [&] {
-    return std::vector<Values>{rand({3, 1001}, stream).to_vector(),
-                               randn({3, 1001}, stream).to_vector(),
+    return std::vector<Values>{rand({3, 1001}, stream).to_vector(), randn({3, 1001}, stream).to_vector(),
                                randn({2, 33}, stream, DType::f64).to_vector(),
                                randint(0, 1000, {3, 77}, stream).to_vector(),
                                dropout_with(ones({5, 1003}), 0.3, stream).to_vector()};

@@ -71,12 +71,8 @@ void conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Con
     case ConvKernel::winograd: {
       const WinogradShape shape = winograd_shape(x.shape(), weight.shape());
       const Workspace scratch(winograd_workspace_bytes(shape, WinogradPass::forward));
-      winograd_forward(shape,
-                       x.data<float>(),
-                       weight.data<float>(),
-                       bias.defined() ? bias.data<float>() : nullptr,
-                       out.mutable_data<float>(),
-                       scratch.data());
+      winograd_forward(shape, x.data<float>(), weight.data<float>(), bias.defined() ? bias.data<float>() : nullptr,
+                       out.mutable_data<float>(), scratch.data());
       return;
     }
   }

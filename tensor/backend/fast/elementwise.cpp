@@ -8,8 +8,8 @@ namespace sfumato::fast {
 namespace {
 
 // Elements below which a second thread does not pay: a parallel region costs about a microsecond.
-constexpr int64_t kCheapGrain = 1 << 15;    // memory-bound arithmetic
-constexpr int64_t kCostlyGrain = 1 << 12;   // exponentials and the like
+constexpr int64_t kCheapGrain = 1 << 15;   // memory-bound arithmetic
+constexpr int64_t kCostlyGrain = 1 << 12;  // exponentials and the like
 
 int64_t grain_of(UnaryOp op) {
   switch (op) {
@@ -65,7 +65,8 @@ void binary(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& out) {
   float* to = out.mutable_data<float>();
   const int64_t grain = op == BinaryOp::silu_backward ? kCostlyGrain : kCheapGrain;
   ElementwiseIterator(out.shape(), {&out, &a, &b}).for_each_run(grain, [&](const auto& run) {
-    kernel(op, left + run.offset[1], run.stride[1], right + run.offset[2], run.stride[2], to + run.offset[0], run.count);
+    kernel(op, left + run.offset[1], run.stride[1], right + run.offset[2], run.stride[2], to + run.offset[0],
+           run.count);
   });
 }
 

@@ -60,8 +60,12 @@ inline Vec one() { return broadcast(1.0f); }
 // NaN wins, as in the reference.
 inline Vec larger(Vec a, Vec b) { return (a > b) | (a != a) ? a : b; }
 inline Vec smaller(Vec a, Vec b) { return (a < b) | (a != a) ? a : b; }
-inline Vec absolute(Vec x) { return each_lane(x, [](float v) { return __builtin_fabsf(v); }); }
-inline Vec square_root(Vec x) { return each_lane(x, [](float v) { return __builtin_sqrtf(v); }); }
+inline Vec absolute(Vec x) {
+  return each_lane(x, [](float v) { return __builtin_fabsf(v); });
+}
+inline Vec square_root(Vec x) {
+  return each_lane(x, [](float v) { return __builtin_sqrtf(v); });
+}
 
 inline Vec gelu_tanh(Vec x) {
   const Vec cubic = fma(x * x * x, broadcast(0.044715f), x);
@@ -95,8 +99,7 @@ void unary_run(UnaryOp op, float a, float b, const float* x, int64_t stride, flo
       return map(x, stride, out, n, [](Vec v) { return each_lane(v, [](float s) { return __builtin_expm1f(s); }); });
     case UnaryOp::floor:
       return map(x, stride, out, n, [](Vec v) { return each_lane(v, [](float s) { return __builtin_floorf(s); }); });
-    case UnaryOp::gelu:
-      return map(x, stride, out, n, [](Vec v) { return 0.5f * v * (one() + erf(v * 0.70710678f)); });
+    case UnaryOp::gelu: return map(x, stride, out, n, [](Vec v) { return 0.5f * v * (one() + erf(v * 0.70710678f)); });
     case UnaryOp::gelu_tanh: return map(x, stride, out, n, [](Vec v) { return gelu_tanh(v); });
     case UnaryOp::leaky_relu: return map(x, stride, out, n, [=](Vec v) { return v > 0.0f ? v : va * v; });
     case UnaryOp::log: return map(x, stride, out, n, [](Vec v) { return log(v); });
@@ -107,7 +110,8 @@ void unary_run(UnaryOp op, float a, float b, const float* x, int64_t stride, flo
     case UnaryOp::reciprocal: return map(x, stride, out, n, [](Vec v) { return 1.0f / v; });
     case UnaryOp::relu: return map(x, stride, out, n, [](Vec v) { return v < 0.0f ? Vec{} : v; });
     case UnaryOp::round:
-      return map(x, stride, out, n, [](Vec v) { return each_lane(v, [](float s) { return __builtin_nearbyintf(s); }); });
+      return map(x, stride, out, n,
+                 [](Vec v) { return each_lane(v, [](float s) { return __builtin_nearbyintf(s); }); });
     case UnaryOp::rsqrt: return map(x, stride, out, n, [](Vec v) { return 1.0f / square_root(v); });
     case UnaryOp::sigmoid: return map(x, stride, out, n, [](Vec v) { return sigmoid(v); });
     case UnaryOp::sign:
@@ -127,8 +131,8 @@ void unary_run(UnaryOp op, float a, float b, const float* x, int64_t stride, flo
   }
 }
 
-void binary_run(BinaryOp op, const float* a, int64_t stride_a, const float* b, int64_t stride_b, float* out,
-                int64_t n) {
+void binary_run(
+    BinaryOp op, const float* a, int64_t stride_a, const float* b, int64_t stride_b, float* out, int64_t n) {
   const auto run = [&](auto f) { map(a, stride_a, b, stride_b, out, n, f); };
   switch (op) {
     case BinaryOp::add: return run([](Vec x, Vec y) { return x + y; });

@@ -1,9 +1,9 @@
-// Instruction sets: every `*.isa.cpp` is compiled three times (AVX-512, AVX2, plain x86-64) into a namespace of its own,
-// and `isa()` picks one of them at run time, so that one portable binary runs everywhere at full speed.
+// Instruction sets: every `*.isa.cpp` is compiled three times (AVX-512, AVX2, plain x86-64) into a namespace of its
+// own, and `isa()` picks one of them at run time, so that one portable binary runs everywhere at full speed.
 //
-// Rules for such a file: raw pointers and plain structs only, internals in an anonymous namespace, no standard templates
-// and no Tensor (the linker keeps one copy of an inline function, and it might keep the AVX-512 one). Vectors are GCC
-// vector extensions of `kLanes` floats, so one source serves every width.
+// Rules for such a file: raw pointers and plain structs only, internals in an anonymous namespace, no standard
+// templates and no Tensor (the linker keeps one copy of an inline function, and it might keep the AVX-512 one). Vectors
+// are GCC vector extensions of `kLanes` floats, so one source serves every width.
 #pragma once
 
 #include <cstdint>

@@ -24,8 +24,8 @@ Kernels kernels() {
       return {&avx2::group_norm, &avx2::group_norm_backward, &avx2::softmax_rows, &avx2::softmax_backward_rows};
     case Isa::baseline: break;
   }
-  return {
-      &baseline::group_norm, &baseline::group_norm_backward, &baseline::softmax_rows, &baseline::softmax_backward_rows};
+  return {&baseline::group_norm, &baseline::group_norm_backward, &baseline::softmax_rows,
+          &baseline::softmax_backward_rows};
 }
 
 int64_t grain_for(int64_t elements_each) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(elements_each, 1)); }
@@ -77,8 +77,7 @@ void group_norm(const Tensor& x,
   call.rstd = rstd.mutable_data<float>();
   call.out = out.mutable_data<float>();
   const auto kernel = kernels().group_norm;
-  parallel_for(x.size(0) * call.groups,
-               grain_for(call.channels / call.groups * call.plane),
+  parallel_for(x.size(0) * call.groups, grain_for(call.channels / call.groups * call.plane),
                [&](int64_t begin, int64_t end) { kernel(call, begin, end); });
 }
 
@@ -102,8 +101,7 @@ void group_norm_backward(const Tensor& dy,
   call.dweight = weight_parts.mutable_data<double>();
   call.dbias = bias_parts.mutable_data<double>();
   const auto kernel = kernels().group_norm_backward;
-  parallel_for(x.size(0) * call.groups,
-               grain_for(call.channels / call.groups * call.plane),
+  parallel_for(x.size(0) * call.groups, grain_for(call.channels / call.groups * call.plane),
                [&](int64_t begin, int64_t end) { kernel(call, begin, end); });
   if (dweight.defined()) {
     sum_samples(weight_parts, dweight);
@@ -121,9 +119,8 @@ void softmax(const Tensor& x, Tensor& out) {
   const float* from = x.data<float>();
   float* to = out.mutable_data<float>();
   const auto kernel = kernels().softmax;
-  parallel_for(x.numel() / n, grain_for(n), [&](int64_t begin, int64_t end) {
-    kernel(from + begin * n, to + begin * n, end - begin, n);
-  });
+  parallel_for(x.numel() / n, grain_for(n),
+               [&](int64_t begin, int64_t end) { kernel(from + begin * n, to + begin * n, end - begin, n); });
 }
 
 void softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx) {

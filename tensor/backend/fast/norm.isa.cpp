@@ -212,13 +212,7 @@ void differentiate_group(const GroupNormCall& call, const Group& group) {
   const float* dz = call.silu ? call.dx : call.dy;
   for (int64_t c = 0; c < group.channels; ++c) {
     const int64_t at = group.offset + c * call.plane;
-    combine_row(dz + at,
-                call.x + at,
-                call.plane,
-                mean,
-                rstd * weight_of(call, group.first_channel + c),
-                slope,
-                level,
+    combine_row(dz + at, call.x + at, call.plane, mean, rstd * weight_of(call, group.first_channel + c), slope, level,
                 call.dx + at);
   }
 }

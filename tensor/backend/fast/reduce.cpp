@@ -1,6 +1,7 @@
 // Fast reductions. Neighbouring dimensions of one kind (kept or reduced) are merged, which leaves two cases:
 //
-// * the innermost dimensions are reduced: every output is a sum of rows, cut into segments of fixed length. Segments are
+// * the innermost dimensions are reduced: every output is a sum of rows, cut into segments of fixed length. Segments
+// are
 //   computed in parallel, then combined per output in order, in f64.
 // * the innermost dimensions are kept: rows are added up column block by column block, in fixed groups of rows.
 //
@@ -15,9 +16,9 @@
 namespace sfumato::fast {
 namespace {
 
-constexpr int64_t kSegment = 1 << 14;      // elements of a row that one partial result covers
-constexpr int64_t kColumnBlock = 512;      // columns that a thread keeps in L1
-constexpr int64_t kRowGroup = 128;         // rows summed in f32 before the group joins the total
+constexpr int64_t kSegment = 1 << 14;        // elements of a row that one partial result covers
+constexpr int64_t kColumnBlock = 512;        // columns that a thread keeps in L1
+constexpr int64_t kRowGroup = 128;           // rows summed in f32 before the group joins the total
 constexpr int64_t kWorkPerThread = 1 << 14;  // elements below which a parallel region does not pay
 
 float reduce_row(ReduceOp op, const float* x, int64_t n) {
@@ -107,8 +108,8 @@ void reduce_inner(ReduceOp op, const float* x, const MergedDims& dims, float* ou
     for (int64_t i = begin; i < end; ++i) {
       const int64_t segment = i % segments;
       const int64_t start = segment % segments_per_row * kSegment;
-      const float* from = x + dims.outer_offset(false, i / segments) +
-                          dims.outer_offset(true, segment / segments_per_row) + start;
+      const float* from =
+          x + dims.outer_offset(false, i / segments) + dims.outer_offset(true, segment / segments_per_row) + start;
       partial[i] = reduce_row(op, from, std::min(kSegment, row - start));
     }
   });
@@ -164,8 +165,9 @@ void reduce_outer(ReduceOp op, const float* x, const MergedDims& dims, float* ou
 
 void reduce(ReduceOp op, const Tensor& x, uint32_t mask, Tensor& out) {
   if (x.numel() == 0) {
-    out.fill(op == ReduceOp::sum ? 0 : op == ReduceOp::max ? -std::numeric_limits<double>::infinity()
-                                                           : std::numeric_limits<double>::infinity());
+    out.fill(op == ReduceOp::sum   ? 0
+             : op == ReduceOp::max ? -std::numeric_limits<double>::infinity()
+                                   : std::numeric_limits<double>::infinity());
     return;
   }
   const Tensor dense = x.contiguous();

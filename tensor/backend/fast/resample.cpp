@@ -14,8 +14,7 @@ constexpr int64_t kGrain = 1 << 14;  // output elements below which a second thr
 template <class F>
 void for_each_row(const Tensor& small, int64_t scale, F&& f) {
   const int64_t work = std::max<int64_t>(small.size(3) * scale * scale, 1);
-  parallel_for(small.size(0) * small.size(1) * small.size(2),
-               std::max<int64_t>(1, kGrain / work),
+  parallel_for(small.size(0) * small.size(1) * small.size(2), std::max<int64_t>(1, kGrain / work),
                [&](int64_t begin, int64_t end) {
                  for (int64_t row = begin; row < end; ++row) {
                    f(row);
@@ -78,8 +77,8 @@ void upsample_nearest2d_backward(const Tensor& dy, int64_t scale, Tensor& dx) {
   const int64_t width = dx.size(3);
   const float* from = dy.data<float>();
   float* to = dx.mutable_data<float>();
-  for_each_row(
-      dx, scale, [&](int64_t row) { sum_pixels(from + row * scale * width * scale, width, scale, to + row * width); });
+  for_each_row(dx, scale,
+               [&](int64_t row) { sum_pixels(from + row * scale * width * scale, width, scale, to + row * width); });
 }
 
 }  // namespace sfumato::fast

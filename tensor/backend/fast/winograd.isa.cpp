@@ -97,13 +97,8 @@ void transform_output_block(const ConvolvePlan& plan,
     const Vec channel_bias = bias ? load_first(bias + channel, channels) : Vec{};
     for (int64_t s = tiling.first_strip(block); s < tiling.first_strip(block + 1); ++s) {
       const Strip strip = tiling.strip(s);
-      transform_output_strip(from,
-                             plan.m_stride,
-                             channel_bias,
-                             strip,
-                             y + (strip.image * plan.out_channels + channel) * plane,
-                             tiling.height,
-                             tiling.width,
+      transform_output_strip(from, plan.m_stride, channel_bias, strip,
+                             y + (strip.image * plan.out_channels + channel) * plane, tiling.height, tiling.width,
                              channels);
       from += strip.tiles * kLanes;
     }
@@ -120,14 +115,10 @@ void multiply_group(const ConvolvePlan& plan,
                     float* m) {
   for (int i = 0; i < kCoefficients; ++i)
     for (int64_t k = 0; k < blocks; k += kPanelVectors)
-      multiply_panel(tiles,
-                     v + i * plan.v_stride,
-                     plan.block_stride,
-                     u + i * plan.u_stride + (first_block + k) * kLanes * plan.in_channels,
-                     plan.in_channels,
+      multiply_panel(tiles, v + i * plan.v_stride, plan.block_stride,
+                     u + i * plan.u_stride + (first_block + k) * kLanes * plan.in_channels, plan.in_channels,
                      static_cast<int>(smaller<int64_t>(blocks - k, kPanelVectors)),
-                     m + i * plan.m_stride + k * plan.block_stride,
-                     plan.block_stride,
+                     m + i * plan.m_stride + k * plan.block_stride, plan.block_stride,
                      /*accumulate=*/false);
 }
 
@@ -140,13 +131,9 @@ void convolve_by_tiles(
     for (int64_t panel = 0; panel < plan.panels; ++panel)
       for (int64_t c = 0; c < plan.in_channels; c += kLanes) {
         const int64_t row = ceil_div<int64_t>(plan.panel_width(panel), kLanes) * kLanes;
-        transform_weight_block(taps,
-                               plan.panel_begin(panel),
-                               plan.panel_width(panel),
-                               c,
+        transform_weight_block(taps, plan.panel_begin(panel), plan.panel_width(panel), c,
                                static_cast<int>(smaller<int64_t>(plan.in_channels - c, kLanes)),
-                               u + plan.panel_begin(panel) * plan.in_channels + c * row,
-                               plan.u_stride);
+                               u + plan.panel_begin(panel) * plan.in_channels + c * row, plan.u_stride);
       }
 
     float* v = plan.own_of(workspace, omp_get_thread_num());
@@ -172,22 +159,12 @@ void multiply_panel_by_chunks(
   for (int64_t chunk = 0; chunk < plan.in_channels; chunk += kChunkChannels) {
     const int64_t channels = smaller(plan.in_channels - chunk, kChunkChannels);
     for (int64_t c = 0; c < channels; c += kLanes)
-      transform_weight_block(taps,
-                             plan.panel_begin(panel),
-                             width,
-                             chunk + c,
-                             static_cast<int>(smaller<int64_t>(channels - c, kLanes)),
-                             u + c * vectors * kLanes,
+      transform_weight_block(taps, plan.panel_begin(panel), width, chunk + c,
+                             static_cast<int>(smaller<int64_t>(channels - c, kLanes)), u + c * vectors * kLanes,
                              plan.u_stride);
     for (int i = 0; i < kCoefficients; ++i)
-      multiply_panel(tiles,
-                     v + i * plan.v_stride + chunk / kLanes * plan.block_stride,
-                     plan.block_stride,
-                     u + i * plan.u_stride,
-                     channels,
-                     vectors,
-                     m + i * plan.m_stride,
-                     plan.block_stride,
+      multiply_panel(tiles, v + i * plan.v_stride + chunk / kLanes * plan.block_stride, plan.block_stride,
+                     u + i * plan.u_stride, channels, vectors, m + i * plan.m_stride, plan.block_stride,
                      /*accumulate=*/chunk > 0);
   }
 }
@@ -207,10 +184,10 @@ void convolve_by_channels(
 #pragma omp for collapse(2) schedule(dynamic)
     for (int64_t panel = 0; panel < plan.panels; ++panel)
       for (int64_t block = 0; block < plan.tiling.blocks; ++block) {
-        multiply_panel_by_chunks(
-            plan, taps, panel, plan.tiling.tiles_in_block(block), v + block * kCoefficients * plan.v_stride, u, m);
-        transform_output_block(
-            plan, block, m, panel * kPanelVectors, ceil_div<int64_t>(plan.panel_width(panel), kLanes), bias, y);
+        multiply_panel_by_chunks(plan, taps, panel, plan.tiling.tiles_in_block(block),
+                                 v + block * kCoefficients * plan.v_stride, u, m);
+        transform_output_block(plan, block, m, panel * kPanelVectors,
+                               ceil_div<int64_t>(plan.panel_width(panel), kLanes), bias, y);
       }
   }
 }
@@ -225,12 +202,8 @@ void convolve(
 size_t winograd_workspace_bytes(const WinogradShape& s, WinogradPass pass, int threads) {
   if (pass == WinogradPass::backward_weight) return winograd_weight_workspace_bytes(s, threads);
   const bool forward = pass == WinogradPass::forward;
-  const ConvolvePlan plan(s.batch,
-                          forward ? s.in_channels : s.out_channels,
-                          forward ? s.out_channels : s.in_channels,
-                          s.height,
-                          s.width,
-                          threads);
+  const ConvolvePlan plan(s.batch, forward ? s.in_channels : s.out_channels, forward ? s.out_channels : s.in_channels,
+                          s.height, s.width, threads);
   return static_cast<size_t>(plan.floats()) * sizeof(float);
 }
 

@@ -57,9 +57,7 @@ struct Tiling {
   Strip strip(int64_t index) const {
     const int64_t first_tile = index % strips_per_row * strip_tiles;
     const int64_t row = index / strips_per_row;
-    return {row / tile_rows,
-            row % tile_rows * kOutputTile,
-            first_tile * kOutputTile,
+    return {row / tile_rows, row % tile_rows * kOutputTile, first_tile * kOutputTile,
             static_cast<int>(smaller(strip_tiles, tile_columns - first_tile))};
   }
 
@@ -94,11 +92,8 @@ inline void load_patch_row(Patch& patch, int row, const Planes& planes, int64_t 
   const int64_t begin = larger<int64_t>(x, 0), end = smaller(x + columns, planes.width);
   for (int64_t i = begin; i < end; i += kLanes) {
     Vec pixels[kLanes];
-    load_transposed(planes.data + y * planes.width + i,
-                    planes.height * planes.width,
-                    planes.count,
-                    static_cast<int>(smaller<int64_t>(end - i, kLanes)),
-                    pixels);
+    load_transposed(planes.data + y * planes.width + i, planes.height * planes.width, planes.count,
+                    static_cast<int>(smaller<int64_t>(end - i, kLanes)), pixels);
     float* to = patch.at(row, i - x);
 #pragma GCC unroll 16
     for (int p = 0; p < kLanes; ++p) store(to + p * kLanes, pixels[p]);
@@ -130,14 +125,12 @@ inline void transform_input_strip(const Planes& planes, const Strip& strip, floa
   for (int row = 0; row < kInputTile; ++row)
     load_patch_row(patch, row, planes, strip.y - 1 + row, strip.x - 1, columns);
   for (int64_t i = 0; i < columns; ++i)
-    store_column<kInputTile>(patch.at(0, i),
-                             kPatchStride,
+    store_column<kInputTile>(patch.at(0, i), kPatchStride,
                              transform_input(load_column<kInputTile, InputColumn>(patch.at(0, i), kPatchStride)));
   for (int tile = 0; tile < strip.tiles; ++tile, to += kLanes)
     for (int row = 0; row < kInputTile; ++row)
       store_column<kInputTile>(
-          to + row * kInputTile * coefficient_stride,
-          coefficient_stride,
+          to + row * kInputTile * coefficient_stride, coefficient_stride,
           transform_input(load_column<kInputTile, InputColumn>(patch.at(row, tile * kOutputTile), kLanes)));
 }
 
@@ -151,14 +144,12 @@ inline void transform_output_gradient_strip(const Planes& planes,
   for (int row = 0; row < kOutputTile; ++row) load_patch_row(patch, row, planes, strip.y + row, strip.x, columns);
   for (int64_t i = 0; i < columns; ++i)
     store_column<kInputTile>(
-        patch.at(0, i),
-        kPatchStride,
+        patch.at(0, i), kPatchStride,
         transform_output_gradient(load_column<kOutputTile, OutputColumn>(patch.at(0, i), kPatchStride)));
   for (int tile = 0; tile < strip.tiles; ++tile, to += kLanes)
     for (int row = 0; row < kInputTile; ++row)
       store_column<kInputTile>(
-          to + row * kInputTile * coefficient_stride,
-          coefficient_stride,
+          to + row * kInputTile * coefficient_stride, coefficient_stride,
           transform_output_gradient(load_column<kOutputTile, OutputColumn>(patch.at(row, tile * kOutputTile), kLanes)));
 }
 
@@ -196,10 +187,7 @@ inline void transform_output_strip(const float* from,
       Vec pixels[kLanes];
 #pragma GCC unroll 16
       for (int p = 0; p < kLanes; ++p) pixels[p] = load(patch.at(row, i) + p * kLanes);
-      store_transposed(pixels,
-                       planes + (strip.y + row) * width + strip.x + i,
-                       height * width,
-                       channels,
+      store_transposed(pixels, planes + (strip.y + row) * width + strip.x + i, height * width, channels,
                        static_cast<int>(smaller<int64_t>(columns - i, kLanes)));
     }
 }

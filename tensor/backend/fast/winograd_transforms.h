@@ -52,11 +52,8 @@ struct TapColumn {
 inline InputColumn transform_input(const InputColumn& d) {
   const Vec even_p = fma(broadcast(-q2), d.at[2], d.at[4]), odd_p = fma(broadcast(-q2), d.at[1], d.at[3]);
   const Vec even_q = fma(broadcast(-p2), d.at[2], d.at[4]), odd_q = fma(broadcast(-p2), d.at[1], d.at[3]);
-  return {{fma(broadcast(n0), d.at[0], fma(broadcast(-p2 - q2), d.at[2], d.at[4])),
-           fma(broadcast(p1), odd_p, even_p),
-           fma(broadcast(-p1), odd_p, even_p),
-           fma(broadcast(q1), odd_q, even_q),
-           fma(broadcast(-q1), odd_q, even_q),
+  return {{fma(broadcast(n0), d.at[0], fma(broadcast(-p2 - q2), d.at[2], d.at[4])), fma(broadcast(p1), odd_p, even_p),
+           fma(broadcast(-p1), odd_p, even_p), fma(broadcast(q1), odd_q, even_q), fma(broadcast(-q1), odd_q, even_q),
            fma(broadcast(n0), d.at[1], fma(broadcast(-p2 - q2), d.at[3], d.at[5]))}};
 }
 
@@ -64,20 +61,16 @@ inline InputColumn transform_input(const InputColumn& d) {
 inline InputColumn transform_taps(const TapColumn& g) {
   const Vec even_p = fma(broadcast(p2 / np), g.at[2], broadcast(1 / np) * g.at[0]);
   const Vec even_q = fma(broadcast(q2 / nq), g.at[2], broadcast(1 / nq) * g.at[0]);
-  return {{broadcast(1 / n0) * g.at[0],
-           fma(broadcast(p1 / np), g.at[1], even_p),
-           fma(broadcast(-p1 / np), g.at[1], even_p),
-           fma(broadcast(q1 / nq), g.at[1], even_q),
-           fma(broadcast(-q1 / nq), g.at[1], even_q),
-           g.at[2]}};
+  return {{broadcast(1 / n0) * g.at[0], fma(broadcast(p1 / np), g.at[1], even_p),
+           fma(broadcast(-p1 / np), g.at[1], even_p), fma(broadcast(q1 / nq), g.at[1], even_q),
+           fma(broadcast(-q1 / nq), g.at[1], even_q), g.at[2]}};
 }
 
 // A^T m
 inline OutputColumn transform_output(const InputColumn& m) {
   const Vec sum_p = m.at[1] + m.at[2], difference_p = m.at[1] - m.at[2];
   const Vec sum_q = m.at[3] + m.at[4], difference_q = m.at[3] - m.at[4];
-  return {{m.at[0] + (sum_p + sum_q),
-           fma(broadcast(p1), difference_p, broadcast(q1) * difference_q),
+  return {{m.at[0] + (sum_p + sum_q), fma(broadcast(p1), difference_p, broadcast(q1) * difference_q),
            fma(broadcast(p2), sum_p, broadcast(q2) * sum_q),
            fma(broadcast(p3), difference_p, fma(broadcast(q3), difference_q, m.at[5]))}};
 }
@@ -86,12 +79,8 @@ inline OutputColumn transform_output(const InputColumn& m) {
 inline InputColumn transform_output_gradient(const OutputColumn& y) {
   const Vec even_p = fma(broadcast(p2), y.at[2], y.at[0]), odd_p = fma(broadcast(p2), y.at[3], y.at[1]);
   const Vec even_q = fma(broadcast(q2), y.at[2], y.at[0]), odd_q = fma(broadcast(q2), y.at[3], y.at[1]);
-  return {{y.at[0],
-           fma(broadcast(p1), odd_p, even_p),
-           fma(broadcast(-p1), odd_p, even_p),
-           fma(broadcast(q1), odd_q, even_q),
-           fma(broadcast(-q1), odd_q, even_q),
-           y.at[3]}};
+  return {{y.at[0], fma(broadcast(p1), odd_p, even_p), fma(broadcast(-p1), odd_p, even_p),
+           fma(broadcast(q1), odd_q, even_q), fma(broadcast(-q1), odd_q, even_q), y.at[3]}};
 }
 
 // G^T u

@@ -128,8 +128,8 @@ void transform_block(const Tiling& tiling,
   const int count = static_cast<int>(smaller<int64_t>(channels - first, kLanes));
   for (int64_t s = tiling.first_strip(block); s < tiling.first_strip(block + 1); ++s) {
     const Strip strip = tiling.strip(s);
-    transform(
-        {images + (strip.image * channels + first) * plane, tiling.height, tiling.width, count}, strip, to, to_stride);
+    transform({images + (strip.image * channels + first) * plane, tiling.height, tiling.width, count}, strip, to,
+              to_stride);
     to += strip.tiles * kLanes;
   }
 }
@@ -150,13 +150,8 @@ void multiply_slices(const GradientPlan& plan,
     const int vectors = static_cast<int>(part_begin(in_blocks, groups, group + 1) - c);
     for (int64_t k = 0; k < out_blocks; ++k)
       for (int row = 0; row < kLanes; row += kGradientRows)
-        multiply_transposed(vectors,
-                            y + k * plan.block_stride + row,
-                            v + c * plan.block_stride,
-                            plan.block_stride,
-                            tiles,
-                            first,
-                            sums.at(coefficient, k, c) + row * kLanes);
+        multiply_transposed(vectors, y + k * plan.block_stride + row, v + c * plan.block_stride, plan.block_stride,
+                            tiles, first, sums.at(coefficient, k, c) + row * kLanes);
   }
 }
 
@@ -201,12 +196,8 @@ void transform_gradient_block(
   for (int64_t i = 0; i < rows; ++i, du += kLanes) {
     // 36 streams are more than the hardware prefetcher follows.
     for (int j = 0; j < kCoefficients; ++j) __builtin_prefetch(du + 2 * kLanes + j * plan.du_stride);
-    transform_gradient(du,
-                       plan.du_stride,
-                       plan.ranges,
-                       plan.du_floats(),
-                       dweight + ((k + i) * plan.in_channels + c) * kTapCount,
-                       channels);
+    transform_gradient(du, plan.du_stride, plan.ranges, plan.du_floats(),
+                       dweight + ((k + i) * plan.in_channels + c) * kTapCount, channels);
   }
 }
 
@@ -225,22 +216,15 @@ void accumulate_range(const GradientPlan& plan,
   const int64_t last = part_begin(tiling.blocks, plan.ranges, range + 1);
   for (int64_t block = first; block < last; ++block) {
     for (int64_t c = 0; c < in.size(); ++c)
-      transform_block<transform_input_strip>(
-          tiling, block, x, plan.in_channels, in.begin + c, v + c * plan.block_stride, plan.v_stride);
+      transform_block<transform_input_strip>(tiling, block, x, plan.in_channels, in.begin + c,
+                                             v + c * plan.block_stride, plan.v_stride);
     for (int64_t k = 0; k < out.size(); ++k)
-      transform_block<transform_output_gradient_strip>(
-          tiling, block, dy, plan.out_channels, out.begin + k, y + k * plan.block_stride, plan.y_stride);
+      transform_block<transform_output_gradient_strip>(tiling, block, dy, plan.out_channels, out.begin + k,
+                                                       y + k * plan.block_stride, plan.y_stride);
     const Sums slice{sums.at(0, out.begin, in.begin), sums.stride, sums.in_blocks};
     for (int i = 0; i < kCoefficients; ++i)
-      multiply_slices(plan,
-                      tiling.tiles_in_block(block),
-                      in.size(),
-                      out.size(),
-                      v + i * plan.v_stride,
-                      y + i * plan.y_stride,
-                      block == first,
-                      slice,
-                      i);
+      multiply_slices(plan, tiling.tiles_in_block(block), in.size(), out.size(), v + i * plan.v_stride,
+                      y + i * plan.y_stride, block == first, slice, i);
   }
 }
 
@@ -252,14 +236,8 @@ void gradient_by_tiles(const GradientPlan& plan, const float* x, const float* dy
     for (int64_t range = 0; range < plan.ranges; ++range)
       for (int64_t i = 0; i < plan.in_slices; ++i)
         for (int64_t o = 0; o < plan.out_slices; ++o)
-          accumulate_range(plan,
-                           range,
-                           plan.in_slice(i),
-                           plan.out_slice(o),
-                           x,
-                           dy,
-                           {workspace + range * plan.du_floats(), plan.du_stride, plan.in_blocks},
-                           own);
+          accumulate_range(plan, range, plan.in_slice(i), plan.out_slice(o), x, dy,
+                           {workspace + range * plan.du_floats(), plan.du_stride, plan.in_blocks}, own);
     const Sums sums{workspace, plan.du_stride, plan.in_blocks};
 #pragma omp for collapse(2) schedule(static)
     for (int64_t k = 0; k < plan.out_blocks; ++k)
@@ -274,15 +252,9 @@ void gradient_of_slice(const GradientPlan& plan, Slice in, Slice out, const floa
     const float* v = tiles + block * plan.tile_floats();
     const float* y = v + kCoefficients * plan.v_stride;
     for (int i = 0; i < kCoefficients; ++i)
-      multiply_slices(plan,
-                      plan.tiling.tiles_in_block(block),
-                      in.size(),
-                      out.size(),
+      multiply_slices(plan, plan.tiling.tiles_in_block(block), in.size(), out.size(),
                       v + i * plan.v_stride + in.begin * plan.block_stride,
-                      y + i * plan.y_stride + out.begin * plan.block_stride,
-                      block == 0,
-                      sums,
-                      i);
+                      y + i * plan.y_stride + out.begin * plan.block_stride, block == 0, sums, i);
   }
   for (int64_t k = 0; k < out.size(); ++k)
     for (int64_t c = 0; c < in.size(); ++c)
@@ -300,11 +272,11 @@ void gradient_by_channels(const GradientPlan& plan, const float* x, const float*
         float* y = v + kCoefficients * plan.v_stride;
         const int64_t k = i - plan.in_blocks;
         if (k < 0)
-          transform_block<transform_input_strip>(
-              tiling, block, x, plan.in_channels, i, v + i * plan.block_stride, plan.v_stride);
+          transform_block<transform_input_strip>(tiling, block, x, plan.in_channels, i, v + i * plan.block_stride,
+                                                 plan.v_stride);
         else
-          transform_block<transform_output_gradient_strip>(
-              tiling, block, dy, plan.out_channels, k, y + k * plan.block_stride, plan.y_stride);
+          transform_block<transform_output_gradient_strip>(tiling, block, dy, plan.out_channels, k,
+                                                           y + k * plan.block_stride, plan.y_stride);
       }
     float* own = plan.own_of(workspace, omp_get_thread_num());
 #pragma omp for collapse(2) schedule(dynamic)

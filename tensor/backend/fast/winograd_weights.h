@@ -46,16 +46,10 @@ inline void load_taps(const float* src, int64_t stride, int results, int count, 
 inline void load_tap_block(
     const TapOrder& order, int64_t result, int results, int64_t reduced, int count, TapBlock& block) {
   if (!order.turned)
-    return load_taps(order.weight + (result * order.in_channels + reduced) * kTapCount,
-                     order.in_channels * kTapCount,
-                     results,
-                     count * kTapCount,
-                     block.at(0, 0));
+    return load_taps(order.weight + (result * order.in_channels + reduced) * kTapCount, order.in_channels * kTapCount,
+                     results, count * kTapCount, block.at(0, 0));
   for (int i = 0; i < count; ++i)
-    load_taps(order.weight + ((reduced + i) * order.in_channels + result) * kTapCount,
-              kTapCount,
-              results,
-              kTapCount,
+    load_taps(order.weight + ((reduced + i) * order.in_channels + result) * kTapCount, kTapCount, results, kTapCount,
               block.at(i, 0));
 }
 
@@ -84,11 +78,11 @@ inline void transform_weight_block(
   const int64_t row = ceil_div<int64_t>(width, kLanes) * kLanes;
   for (int64_t lane = 0; lane < width; lane += kLanes) {
     TapBlock block;
-    load_tap_block(
-        order, result + lane, static_cast<int>(smaller<int64_t>(width - lane, kLanes)), reduced, count, block);
+    load_tap_block(order, result + lane, static_cast<int>(smaller<int64_t>(width - lane, kLanes)), reduced, count,
+                   block);
     for (int i = 0; i < count; ++i)
-      transform_taps_of_channel(
-          block.at(i, order.turned ? kTapCount - 1 : 0), order.turned ? -kLanes : kLanes, u + i * row + lane, u_stride);
+      transform_taps_of_channel(block.at(i, order.turned ? kTapCount - 1 : 0), order.turned ? -kLanes : kLanes,
+                                u + i * row + lane, u_stride);
   }
 }
 

@@ -47,29 +47,12 @@ Key key_of(PlanKind kind, const Shape& x, const Shape& w, const Shape& y, const 
 dnnl::convolution_forward::primitive_desc forward_descriptor(const Problem& p, bool with_bias) {
   constexpr auto kind = dnnl::prop_kind::forward_training;
   constexpr auto direct = dnnl::algorithm::convolution_direct;
-  return with_bias ? describe<dnnl::convolution_forward>(cpu_engine(),
-                                                         plain_attributes(),
-                                                         kind,
-                                                         direct,
-                                                         p.any_x(),
-                                                         p.any_weight(),
-                                                         p.plain_bias(),
-                                                         p.any_y(),
-                                                         p.strides,
-                                                         p.dilates,
-                                                         p.padding_begin,
-                                                         p.padding_end)
-                   : describe<dnnl::convolution_forward>(cpu_engine(),
-                                                         plain_attributes(),
-                                                         kind,
-                                                         direct,
-                                                         p.any_x(),
-                                                         p.any_weight(),
-                                                         p.any_y(),
-                                                         p.strides,
-                                                         p.dilates,
-                                                         p.padding_begin,
-                                                         p.padding_end);
+  return with_bias ? describe<dnnl::convolution_forward>(cpu_engine(), plain_attributes(), kind, direct, p.any_x(),
+                                                         p.any_weight(), p.plain_bias(), p.any_y(), p.strides,
+                                                         p.dilates, p.padding_begin, p.padding_end)
+                   : describe<dnnl::convolution_forward>(cpu_engine(), plain_attributes(), kind, direct, p.any_x(),
+                                                         p.any_weight(), p.any_y(), p.strides, p.dilates,
+                                                         p.padding_begin, p.padding_end);
 }
 
 Plan forward_plan(const Problem& p, bool with_bias) {
@@ -86,17 +69,9 @@ Plan forward_plan(const Problem& p, bool with_bias) {
 
 Plan backward_input_plan(const Problem& p) {
   using P = dnnl::convolution_backward_data;
-  const auto descriptor = describe_backward<P>(cpu_engine(),
-                                               plain_attributes(),
-                                               forward_descriptor(p, false),
-                                               dnnl::algorithm::convolution_direct,
-                                               p.any_x(),
-                                               p.any_weight(),
-                                               p.any_y(),
-                                               p.strides,
-                                               p.dilates,
-                                               p.padding_begin,
-                                               p.padding_end);
+  const auto descriptor = describe_backward<P>(cpu_engine(), plain_attributes(), forward_descriptor(p, false),
+                                               dnnl::algorithm::convolution_direct, p.any_x(), p.any_weight(),
+                                               p.any_y(), p.strides, p.dilates, p.padding_begin, p.padding_end);
   Plan plan = Plan::of<P>(descriptor);
   plan.add_input(DNNL_ARG_DIFF_DST, p.plain_y(), descriptor.diff_dst_desc());
   plan.add_input(DNNL_ARG_WEIGHTS, p.plain_weight(), descriptor.weights_desc());
@@ -106,17 +81,9 @@ Plan backward_input_plan(const Problem& p) {
 
 Plan backward_weight_plan(const Problem& p) {
   using P = dnnl::convolution_backward_weights;
-  const auto descriptor = describe_backward<P>(cpu_engine(),
-                                               plain_attributes(),
-                                               forward_descriptor(p, false),
-                                               dnnl::algorithm::convolution_direct,
-                                               p.any_x(),
-                                               p.any_weight(),
-                                               p.any_y(),
-                                               p.strides,
-                                               p.dilates,
-                                               p.padding_begin,
-                                               p.padding_end);
+  const auto descriptor = describe_backward<P>(cpu_engine(), plain_attributes(), forward_descriptor(p, false),
+                                               dnnl::algorithm::convolution_direct, p.any_x(), p.any_weight(),
+                                               p.any_y(), p.strides, p.dilates, p.padding_begin, p.padding_end);
   Plan plan = Plan::of<P>(descriptor);
   plan.add_input(DNNL_ARG_SRC, p.plain_x(), descriptor.src_desc());
   plan.add_input(DNNL_ARG_DIFF_DST, p.plain_y(), descriptor.diff_dst_desc());

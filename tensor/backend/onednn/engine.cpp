@@ -150,9 +150,7 @@ void Plan::run(std::initializer_list<const void*> pointers) const {
       buffers[i] = Workspace(operand.wanted.get_size());
       inside[i] = memory_at(operand.wanted, buffers[i].data());
       if (!operand.is_output) {
-        execute(*operand.reorder,
-                operand.reorder_scratchpad,
-                stream,
+        execute(*operand.reorder, operand.reorder_scratchpad, stream,
                 {{DNNL_ARG_FROM, outside[i]}, {DNNL_ARG_TO, inside[i]}});
       }
     }
@@ -162,9 +160,7 @@ void Plan::run(std::initializer_list<const void*> pointers) const {
   for (size_t i = 0; i < operand_count_; ++i) {
     const Operand& operand = operands_[i];
     if (operand.reorder && operand.is_output) {
-      execute(*operand.reorder,
-              operand.reorder_scratchpad,
-              stream,
+      execute(*operand.reorder, operand.reorder_scratchpad, stream,
               {{DNNL_ARG_FROM, inside[i]}, {DNNL_ARG_TO, outside[i]}});
     }
   }

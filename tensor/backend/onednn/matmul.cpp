@@ -79,29 +79,18 @@ void multiply(Matrices a, Matrices b, const float* bias, Tensor& out) {
     batch = 1;
   }
   const int64_t m = a.rows, k = a.columns, n = b.columns;
-  const Key key(PlanKind::matmul,
-                {a.batch,
-                 b.batch,
-                 m,
-                 n,
-                 k,
-                 a.batch_stride,
-                 a.row_stride,
-                 a.column_stride,
-                 b.batch_stride,
-                 b.row_stride,
-                 b.column_stride,
-                 bias != nullptr});
+  const Key key(PlanKind::matmul, {a.batch, b.batch, m, n, k, a.batch_stride, a.row_stride, a.column_stride,
+                                   b.batch_stride, b.row_stride, b.column_stride, bias != nullptr});
   const auto plan = onednn::cached_plan(key, [&] {
     const Matrices c{{}, batch, m, n, m * n, n, 1};
     const memory::desc a_desc = a.desc(batch), b_desc = b.desc(batch), out_desc = c.desc(batch);
     const memory::desc bias_desc = batch == 1 ? memory::desc({1, n}, memory::data_type::f32, memory::dims{n, 1})
                                               : memory::desc({1, 1, n}, memory::data_type::f32, memory::dims{n, n, 1});
     const dnnl::matmul::primitive_desc descriptor =
-        bias != nullptr ? onednn::describe<dnnl::matmul>(
-                              onednn::cpu_engine(), onednn::plain_attributes(), a_desc, b_desc, bias_desc, out_desc)
-                        : onednn::describe<dnnl::matmul>(
-                              onednn::cpu_engine(), onednn::plain_attributes(), a_desc, b_desc, out_desc);
+        bias != nullptr ? onednn::describe<dnnl::matmul>(onednn::cpu_engine(), onednn::plain_attributes(), a_desc,
+                                                         b_desc, bias_desc, out_desc)
+                        : onednn::describe<dnnl::matmul>(onednn::cpu_engine(), onednn::plain_attributes(), a_desc,
+                                                         b_desc, out_desc);
     Plan made = Plan::of<dnnl::matmul>(descriptor);
     made.add_input(DNNL_ARG_SRC, a_desc, a_desc);
     made.add_input(DNNL_ARG_WEIGHTS, b_desc, b_desc);

@@ -56,9 +56,7 @@ struct Sizes {
         const int64_t column_shift = s * dilation - padding;
         const Range columns = valid_outputs(Q, W, stride, column_shift);
         for (int64_t p = rows.begin; p < rows.end; ++p) {
-          f(r * S + s,
-            p * Q + columns.begin,
-            (p * stride + row_shift) * W + columns.begin * stride + column_shift,
+          f(r * S + s, p * Q + columns.begin, (p * stride + row_shift) * W + columns.begin * stride + column_shift,
             columns.end - columns.begin);
         }
       }
@@ -177,16 +175,14 @@ void conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Con
 
 void conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Conv2dOptions& o, Tensor& dx) {
   const Sizes z(dx.shape(), weight.shape(), dy.shape(), o);
-  dispatch_floating("conv2d_backward_input", dx.dtype(), [&]<class T>() {
-    backward_input(z, dy.data<T>(), weight.data<T>(), dx.mutable_data<T>());
-  });
+  dispatch_floating("conv2d_backward_input", dx.dtype(),
+                    [&]<class T>() { backward_input(z, dy.data<T>(), weight.data<T>(), dx.mutable_data<T>()); });
 }
 
 void conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Conv2dOptions& o, Tensor& dweight) {
   const Sizes z(x.shape(), dweight.shape(), dy.shape(), o);
-  dispatch_floating("conv2d_backward_weight", dweight.dtype(), [&]<class T>() {
-    backward_weight(z, x.data<T>(), dy.data<T>(), dweight.mutable_data<T>());
-  });
+  dispatch_floating("conv2d_backward_weight", dweight.dtype(),
+                    [&]<class T>() { backward_weight(z, x.data<T>(), dy.data<T>(), dweight.mutable_data<T>()); });
 }
 
 }  // namespace sfumato::reference

@@ -60,14 +60,8 @@ void products(const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& out)
   parallel_for(a.size(0) * rows, grain, [&](int64_t begin, int64_t end) {
     Tensor sums = Tensor::empty({columns}, DType::f64);
     for (int64_t at = begin; at < end; ++at) {
-      row_product(matrix<T>(a, at / rows),
-                  at % rows,
-                  matrix<T>(b, at / rows),
-                  depth,
-                  columns,
-                  bias_data,
-                  sums.mutable_data<double>(),
-                  out_data + at * columns);
+      row_product(matrix<T>(a, at / rows), at % rows, matrix<T>(b, at / rows), depth, columns, bias_data,
+                  sums.mutable_data<double>(), out_data + at * columns);
     }
   });
 }
@@ -81,8 +75,8 @@ void matmul(const Tensor& a, const Tensor& b, Tensor& out) {
 void linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& out) {
   // (1, R, I) times the transposed weight (1, I, O), which is a view.
   const Tensor rows = x.as_strided({1, x.size(0), x.size(1)}, {0, x.size(1), 1}, x.storage_offset());
-  const Tensor columns = weight.as_strided(
-      {1, weight.size(1), weight.size(0)}, {0, weight.stride(1), weight.stride(0)}, weight.storage_offset());
+  const Tensor columns = weight.as_strided({1, weight.size(1), weight.size(0)}, {0, weight.stride(1), weight.stride(0)},
+                                           weight.storage_offset());
   dispatch_floating("linear", out.dtype(), [&]<class T>() { products<T>(rows, columns, bias, out); });
 }
 

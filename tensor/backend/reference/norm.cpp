@@ -119,8 +119,7 @@ void group_norm_backward(const Tensor& dy,
     });
     T* weights = dweight.defined() ? dweight.mutable_data<T>() : nullptr;
     T* biases = dbias.defined() ? dbias.mutable_data<T>() : nullptr;
-    parallel_for(at.channels,
-                 std::max<int64_t>(1, 1024 / std::max<int64_t>(at.samples * at.plane, 1)),
+    parallel_for(at.channels, std::max<int64_t>(1, 1024 / std::max<int64_t>(at.samples * at.plane, 1)),
                  [&](int64_t begin, int64_t end) {
                    for (int64_t c = begin; c < end; ++c) {
                      double sum = 0;

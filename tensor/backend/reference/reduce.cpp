@@ -57,16 +57,17 @@ void reduce(ReduceOp op, const Tensor& x, uint32_t mask, Tensor& out) {
   dispatch_floating("reduce", x.dtype(), [&]<class T>() {
     const T* in = x.data<T>();
     T* to = out.mutable_data<T>();
-    parallel_for(out.numel(), std::max<int64_t>(1, 4096 / std::max<int64_t>(count, 1)), [&](int64_t begin, int64_t end) {
-      for (int64_t o = begin; o < end; ++o) {
-        const T* base = in + kept.offset(o);
-        double total = initial(op);
-        for (int64_t r = 0; r < count; ++r) {
-          total = combine(op, total, base[reduced.offset(r)]);
-        }
-        to[o] = static_cast<T>(total);
-      }
-    });
+    parallel_for(out.numel(), std::max<int64_t>(1, 4096 / std::max<int64_t>(count, 1)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t o = begin; o < end; ++o) {
+                     const T* base = in + kept.offset(o);
+                     double total = initial(op);
+                     for (int64_t r = 0; r < count; ++r) {
+                       total = combine(op, total, base[reduced.offset(r)]);
+                     }
+                     to[o] = static_cast<T>(total);
+                   }
+                 });
   });
 }
 
