@@ -101,7 +101,9 @@ namespace fast {
 SFUMATO_KERNELS
 }
 #else
-namespace fast = reference;  // never reached: use_fast() is false in such a build
+namespace fast {
+using namespace reference;  // so that calls compile; never reached, since use_fast() is false in such a build
+}
 #endif
 #undef SFUMATO_KERNELS
 
