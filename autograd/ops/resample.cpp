@@ -16,14 +16,18 @@ Variable upsample_nearest2d_backward(const Variable& dy, int64_t scale) {
                 wrt(dy, [scale](const Variable& g) { return upsample_nearest2d(g, scale); }));
 }
 
-Variable upsample_bilinear2d(const Variable& x, int64_t scale) {
-  return record("upsample_bilinear2d", upsample_bilinear2d(x.tensor(), scale),
-                wrt(x, [scale](const Variable& g) { return upsample_bilinear2d_backward(g, scale); }));
+Variable upsample_bilinear2d(const Variable& x, int64_t scale, bool align_corners) {
+  return record("upsample_bilinear2d", upsample_bilinear2d(x.tensor(), scale, align_corners),
+                wrt(x, [scale, align_corners](const Variable& g) {
+                  return upsample_bilinear2d_backward(g, scale, align_corners);
+                }));
 }
 
-Variable upsample_bilinear2d_backward(const Variable& dy, int64_t scale) {
-  return record("upsample_bilinear2d_backward", upsample_bilinear2d_backward(dy.tensor(), scale),
-                wrt(dy, [scale](const Variable& g) { return upsample_bilinear2d(g, scale); }));
+Variable upsample_bilinear2d_backward(const Variable& dy, int64_t scale, bool align_corners) {
+  return record("upsample_bilinear2d_backward", upsample_bilinear2d_backward(dy.tensor(), scale, align_corners),
+                wrt(dy, [scale, align_corners](const Variable& g) {
+                  return upsample_bilinear2d(g, scale, align_corners);
+                }));
 }
 
 Variable avg_pool2d(const Variable& x, int64_t kernel, int64_t stride) {

@@ -13,8 +13,8 @@ namespace sfumato {
 Variable upsample_nearest2d(const Variable& x, int64_t scale);
 Variable upsample_nearest2d_backward(const Variable& dy, int64_t scale);
 // align_corners = false, PyTorch's default.
-Variable upsample_bilinear2d(const Variable& x, int64_t scale);
-Variable upsample_bilinear2d_backward(const Variable& dy, int64_t scale);
+Variable upsample_bilinear2d(const Variable& x, int64_t scale, bool align_corners = false);
+Variable upsample_bilinear2d_backward(const Variable& dy, int64_t scale, bool align_corners = false);
 Variable avg_pool2d(const Variable& x, int64_t kernel, int64_t stride);
 Variable avg_pool2d_backward(const Variable& dy, const Shape& input_shape, int64_t kernel, int64_t stride);
 // The gradient goes to each window's first maximum.

@@ -1,7 +1,12 @@
 // `sfumato sample`: images from a model folder.
 #include <fmt/format.h>
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "diffusion/cli/exit_codes.h"
@@ -9,6 +14,7 @@
 #include "diffusion/image/png.h"
 #include "diffusion/pipeline/sample.h"
 #include "diffusion/train/progress.h"
+#include "diffusion/train/run_directory.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/parallel.h"
 
@@ -34,6 +40,14 @@ void override_scheduler(const SampleArguments& arguments, SchedulerConfig& sched
   scheduler.clip_sample = arguments.clip_sample.value_or(scheduler.clip_sample);
 }
 
+// Found out before an hour of sampling, not after it.
+void require_writable_folder(const std::string& out) {
+  const std::filesystem::path parent = std::filesystem::path(out).parent_path();
+  if (access(parent.empty() ? "." : parent.c_str(), W_OK) != 0) {
+    throw CannotCreate(fmt::format("cannot write {}: {}", out, std::strerror(errno)));
+  }
+}
+
 void write_samples(const std::string& out, const Tensor& images) {
   if (out.ends_with(".safetensors")) {
     save_safetensors(out, {{"samples", images}});
@@ -44,6 +58,7 @@ void write_samples(const std::string& out, const Tensor& images) {
 
 int sample(SampleArguments arguments, const Common& common) {
   Pipeline pipeline = load_pipeline(arguments.model);
+  require_writable_folder(arguments.out);
   override_scheduler(arguments, pipeline.scheduler);
   if (!arguments.noise.empty()) {
     const Tensor x_T = SafetensorsReader(arguments.noise).read("x_T").to(DType::f32);

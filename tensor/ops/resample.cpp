@@ -33,13 +33,22 @@ void for_each_plane(const Tensor& larger, F&& f) {
   });
 }
 
-// Where an enlarged coordinate reads from: (1 - share) * x[low] + share * x[high]. Pixel centres lie at i + 1/2
-// (align_corners = false), so output i is at (i + 1/2) / scale - 1/2, clamped to the first and last pixel.
+// Where output i of an enlarged line lies between the input's pixels. Pixel centres are at i + 1/2, so it is at
+// (i + 1/2) / scale - 1/2, clamped to the first pixel; with align_corners both lines' ends meet instead.
+double source_position(int64_t i, int64_t scale, int64_t size, bool align_corners) {
+  if (align_corners) {
+    const int64_t last = size * scale - 1;
+    return last > 0 ? static_cast<double>(i) * static_cast<double>(size - 1) / static_cast<double>(last) : 0.0;
+  }
+  return std::max(0.0, (static_cast<double>(i) + 0.5) / static_cast<double>(scale) - 0.5);
+}
+
+// What an enlarged coordinate reads: (1 - share) * x[low] + share * x[high].
 struct Tap {
   int64_t low, high;
   double share;
-  Tap(int64_t i, int64_t scale, int64_t size) {
-    const double at = std::max(0.0, (static_cast<double>(i) + 0.5) / static_cast<double>(scale) - 0.5);
+  Tap(int64_t i, int64_t scale, int64_t size, bool align_corners) {
+    const double at = source_position(i, scale, size, align_corners);
     low = std::min(static_cast<int64_t>(at), size - 1);
     high = std::min(low + 1, size - 1);
     share = at - static_cast<double>(low);
@@ -48,11 +57,11 @@ struct Tap {
 
 // Calls f(output pixel, input pixel, weight) for the four inputs of every output pixel of a plane.
 template <class F>
-void for_each_bilinear_term(int64_t height, int64_t width, int64_t scale, F&& f) {
+void for_each_bilinear_term(int64_t height, int64_t width, int64_t scale, bool align_corners, F&& f) {
   for (int64_t p = 0; p < height * scale; ++p) {
-    const Tap y(p, scale, height);
+    const Tap y(p, scale, height, align_corners);
     for (int64_t q = 0; q < width * scale; ++q) {
-      const Tap x(q, scale, width);
+      const Tap x(q, scale, width, align_corners);
       const int64_t out = p * width * scale + q;
       f(out, y.low * width + x.low, (1 - y.share) * (1 - x.share));
       f(out, y.low * width + x.high, (1 - y.share) * x.share);
@@ -97,7 +106,7 @@ Tensor upsample_nearest2d_backward(const Tensor& dy, int64_t scale) {
   return dx;
 }
 
-Tensor upsample_bilinear2d(const Tensor& x, int64_t scale) {
+Tensor upsample_bilinear2d(const Tensor& x, int64_t scale, bool align_corners) {
   check_images("upsample_bilinear2d", x);
   check_scale("upsample_bilinear2d", scale);
   Tensor out = zeros(enlarged(x.shape(), scale), x.dtype());
@@ -110,7 +119,7 @@ Tensor upsample_bilinear2d(const Tensor& x, int64_t scale) {
     for_each_plane(out, [&](int64_t plane) {
       const T* image = in + plane * height * width;
       T* result = to + plane * height * width * scale * scale;
-      for_each_bilinear_term(height, width, scale, [&](int64_t o, int64_t i, double weight) {
+      for_each_bilinear_term(height, width, scale, align_corners, [&](int64_t o, int64_t i, double weight) {
         result[o] += static_cast<T>(weight) * image[i];
       });
     });
@@ -118,7 +127,7 @@ Tensor upsample_bilinear2d(const Tensor& x, int64_t scale) {
   return out;
 }
 
-Tensor upsample_bilinear2d_backward(const Tensor& dy, int64_t scale) {
+Tensor upsample_bilinear2d_backward(const Tensor& dy, int64_t scale, bool align_corners) {
   check_images("upsample_bilinear2d_backward", dy);
   check_scale("upsample_bilinear2d_backward", scale);
   Tensor dx = zeros(shrunk("upsample_bilinear2d_backward", dy.shape(), scale), dy.dtype());
@@ -131,7 +140,7 @@ Tensor upsample_bilinear2d_backward(const Tensor& dy, int64_t scale) {
     for_each_plane(dy, [&](int64_t plane) {
       const T* gradient = from + plane * height * width * scale * scale;
       T* result = to + plane * height * width;
-      for_each_bilinear_term(height, width, scale, [&](int64_t o, int64_t i, double weight) {
+      for_each_bilinear_term(height, width, scale, align_corners, [&](int64_t o, int64_t i, double weight) {
         result[i] += static_cast<T>(weight) * gradient[o];
       });
     });

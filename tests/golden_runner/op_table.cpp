@@ -186,8 +186,7 @@ void add_images(Table& table) {
     return upsample_nearest2d(call.input("x"), call.arg<int64_t>("scale"));
   };
   table["upsample_bilinear2d"] = [](const OpCall& call) {
-    require_value(call, "align_corners", false);
-    return upsample_bilinear2d(call.input("x"), call.arg<int64_t>("scale"));
+    return upsample_bilinear2d(call.input("x"), call.arg<int64_t>("scale"), call.arg("align_corners", false));
   };
   table["avg_pool2d"] = [](const OpCall& call) {
     require_value<int64_t>(call, "padding", 0);

@@ -68,6 +68,16 @@ TEST_CASE("upsample_nearest2d: fast agrees with the reference at odd sizes and s
 }
 
 // Values of PyTorch's align_corners = false, worked out by hand: centres at -1/4, 1/4, 3/4, 5/4 of the input's grid.
+TEST_CASE("upsample_bilinear2d: with align_corners the ends coincide", "[ops][resample]") {
+  const Tensor y = upsample_bilinear2d(image({0, 3}, 1, 2), 2, /*align_corners=*/true);
+  for (int64_t i = 0; i < 4; ++i) {
+    CHECK(y.data<double>()[i] == Approx(static_cast<double>(i)));
+  }
+  const Tensor x = image({1, 2, 3, 4, 5, 6}, 2, 3);
+  const Tensor dy = affine(upsample_bilinear2d(x, 3), 0.5, 1);
+  CHECK(dot(upsample_bilinear2d(x, 3, true), dy) == Approx(dot(x, upsample_bilinear2d_backward(dy, 3, true))));
+}
+
 TEST_CASE("upsample_bilinear2d: pixel centres, clamped at the edges", "[ops][resample]") {
   const Tensor y = upsample_bilinear2d(image({0, 4}, 1, 2), 2);
   CHECK(y.to_vector() == std::vector<double>{0, 1, 3, 4, 0, 1, 3, 4});
