@@ -11,6 +11,7 @@ namespace {
 
 std::vector<Variable> as_leaves(const std::vector<Tensor>& inputs) {
   std::vector<Variable> leaves;
+  leaves.reserve(inputs.size());
   for (const Tensor& input : inputs) {
     leaves.emplace_back(input.clone(), true);
   }

@@ -41,12 +41,14 @@ Variable::Variable(const Tensor& value, std::shared_ptr<Node> producer) : Variab
 
 const Tensor& Variable::tensor() const {
   static const Tensor none{};
-  return defined() ? state_->value : none;
+  return defined() ? state_->value : none;  // NOLINT(clang-analyzer-core.*): takes the static for null
 }
 
 bool Variable::requires_grad() const { return defined() && state_->requires_grad; }
 bool Variable::is_leaf() const { return !defined() || state_->producer == nullptr; }
-const Variable& Variable::grad() const { return defined() ? state_->grad : undefined(); }
+const Variable& Variable::grad() const {
+  return defined() ? state_->grad : undefined();  // NOLINT(clang-analyzer-core.*): as above
+}
 
 void Variable::set_grad(const Variable& gradient) {
   check(defined() && is_leaf(), "set_grad: only leaves keep a gradient");

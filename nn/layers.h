@@ -131,7 +131,7 @@ class Sequential : public Layer {
   requires std::is_base_of_v<Layer, L>
   void append(L&& layer) {
     static_assert(!std::is_lvalue_reference_v<L>, "Sequential owns its layers: move them in");
-    layers_.push_back(std::make_unique<L>(std::move(layer)));
+    layers_.push_back(std::make_unique<L>(std::forward<L>(layer)));
   }
   size_t size() const { return layers_.size(); }
   Layer& operator[](size_t i) { return *layers_.at(i); }

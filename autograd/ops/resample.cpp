@@ -24,10 +24,9 @@ Variable upsample_bilinear2d(const Variable& x, int64_t scale, bool align_corner
 }
 
 Variable upsample_bilinear2d_backward(const Variable& dy, int64_t scale, bool align_corners) {
-  return record("upsample_bilinear2d_backward", upsample_bilinear2d_backward(dy.tensor(), scale, align_corners),
-                wrt(dy, [scale, align_corners](const Variable& g) {
-                  return upsample_bilinear2d(g, scale, align_corners);
-                }));
+  return record(
+      "upsample_bilinear2d_backward", upsample_bilinear2d_backward(dy.tensor(), scale, align_corners),
+      wrt(dy, [scale, align_corners](const Variable& g) { return upsample_bilinear2d(g, scale, align_corners); }));
 }
 
 Variable avg_pool2d(const Variable& x, int64_t kernel, int64_t stride) {

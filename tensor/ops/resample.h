@@ -10,8 +10,8 @@ namespace sfumato {
 Tensor upsample_nearest2d(const Tensor& x, int64_t scale);
 // Sums each pixel's scale x scale copies.
 Tensor upsample_nearest2d_backward(const Tensor& dy, int64_t scale);
-// Pixel centres lie at i + 1/2; with align_corners the first and last pixels of input and output coincide (PyTorch's two
-// conventions).
+// Pixel centres lie at i + 1/2; with align_corners the first and last pixels of input and output coincide (PyTorch's
+// two conventions).
 Tensor upsample_bilinear2d(const Tensor& x, int64_t scale, bool align_corners = false);
 Tensor upsample_bilinear2d_backward(const Tensor& dy, int64_t scale, bool align_corners = false);
 Tensor avg_pool2d(const Tensor& x, int64_t kernel, int64_t stride);
