@@ -30,9 +30,9 @@ void apply(const Common& common) {
 
 namespace {
 
-// GNU OpenMP's threads wait for each other by spinning for long. Where another process wants the cores too, regions wait
-// for whole time slices: steps of 0.3 s have been seen to take 12 s. So spin briefly, then sleep. The library reads this
-// once, when it is loaded, hence the second start.
+// GNU OpenMP's threads wait for each other by spinning for long. Where another process wants the cores too, regions
+// wait for whole time slices: steps of 0.3 s have been seen to take 12 s. So spin briefly, then sleep. The library
+// reads this once, when it is loaded, hence the second start.
 void limit_spinning(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") == nullptr && std::getenv("OMP_WAIT_POLICY") == nullptr) {
     setenv("GOMP_SPINCOUNT", "10000", 1);
