@@ -1,15 +1,18 @@
 // Whole steps of the two networks that speed is judged by.
 //
 // train_step/<config>/<batch>: one micro-batch of that size: drawing t and noise, q_sample, forward in train mode with
-// dropout 0.1, MSE, backward, clip 1.0, Adam, EMA. denoise/<config>/<batch>: one forward pass in eval mode.
+// dropout 0.1, MSE, backward, clip 1.0, Adam, EMA. denoise/<config>/<batch>: one forward pass in eval mode, the network
+// alone in memory.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include "bench/measure.h"
 #include "bench/registry.h"
+#include "bench/resident.h"
 #include "diffusion/pipeline/model_folder.h"
 #include "diffusion/samplers/denoiser.h"
 #include "diffusion/train/trainer.h"
-#include "tensor/allocator.h"
+#include "nn/init.h"
 #include "tensor/random.h"
 
 namespace sfumato::bench {
@@ -48,31 +51,26 @@ Tensor images(const UNetCase& c) { return randn({c.batch, c.image[0], c.image[1]
 void set_counters(benchmark::State& state, const UNetCase& c) {
   state.counters["images/s"] =
       benchmark::Counter(static_cast<double>(c.batch), benchmark::Counter::kIsIterationInvariantRate);
-  state.counters["peak_MB"] = static_cast<double>(allocator_stats().peak_bytes) / 1e6;
+  state.counters["peak_rss_MB"] = peak_resident_bytes() * 1e-6;
 }
 
 void train_step(benchmark::State& state, const UNetCase& c) {
+  begin_peak_resident();
   Trainer trainer(config_of(c), c.image);
   const Tensor x0 = images(c);
-  trainer.step(x0);  // builds primitives and fills the allocator's cache
-  reset_peak();
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(trainer.step(x0).loss);
-  }
+  measure(state, [&] { trainer.step(x0); });
   set_counters(state, c);
 }
 
 void denoise(benchmark::State& state, const UNetCase& c) {
-  Trainer trainer(config_of(c), c.image);
-  trainer.unet().eval();
-  const Denoiser denoiser = denoiser_of(trainer.unet());
+  begin_peak_resident();
+  const auto network = config_of(c).make_network(c.image);
+  initialize(*network, /*seed=*/0);
+  network->eval();
+  const Denoiser denoiser = denoiser_of(*network);
   const Tensor x = images(c);
   const Tensor t = full({c.batch}, 500);
-  denoiser(x, t);
-  reset_peak();
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(denoiser(x, t).raw_data());
-  }
+  measure(state, [&] { return denoiser(x, t); });
   set_counters(state, c);
 }
 
@@ -81,10 +79,8 @@ void denoise(benchmark::State& state, const UNetCase& c) {
 void register_unet() {
   for (const UNetCase& c : cases()) {
     const auto add = [&c](const char* family, void (*body)(benchmark::State&, const UNetCase&)) {
-      benchmark::RegisterBenchmark(fmt::format("{}/{}/{}", family, c.name, c.batch).c_str(),
-                                   [&c, body](benchmark::State& state) { body(state, c); })
-          ->UseRealTime()
-          ->Unit(benchmark::kMillisecond);
+      add_benchmark(fmt::format("{}/{}/{}", family, c.name, c.batch), benchmark::kMillisecond,
+                    [&c, body](benchmark::State& state) { body(state, c); });
     };
     add("train_step", train_step);
     add("denoise", denoise);

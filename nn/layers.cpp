@@ -75,6 +75,7 @@ Variable GroupNorm::forward(const Variable& x) const {
 }
 
 Variable GroupNorm::forward_silu(const Variable& x) const {
+  const ModuleScope at_work(*this);
   return group_norm(x, weight, bias, {.num_groups = groups_, .eps = eps_, .silu = true});
 }
 

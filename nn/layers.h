@@ -21,7 +21,10 @@ namespace sfumato {
 class Layer : public Module {
  public:
   virtual Variable forward(const Variable& x) const = 0;
-  Variable operator()(const Variable& x) const { return forward(x); }
+  Variable operator()(const Variable& x) const {
+    const ModuleScope at_work(*this);
+    return forward(x);
+  }
 };
 
 // y = x weight^T + bias. x (..., in), weight (out, in), bias (out), y (..., out).

@@ -124,6 +124,23 @@ class Module {
   bool training_ = true;
 };
 
+// Marks the module at work while it lives, so that ops which run meanwhile can be put down to it ("tensor/cost.h"). Layers
+// open one when they are called; other modules do so at the beginning of their operator().
+class ModuleScope {
+ public:
+  explicit ModuleScope(const Module& module) : previous_(std::exchange(current_, &module)) {}
+  ~ModuleScope() { current_ = previous_; }
+  ModuleScope(const ModuleScope&) = delete;
+  ModuleScope& operator=(const ModuleScope&) = delete;
+
+  // The innermost one on this thread, or null.
+  static const Module* current() { return current_; }
+
+ private:
+  static inline thread_local constinit const Module* current_ = nullptr;
+  const Module* previous_;
+};
+
 // Gives every module below `root` its path, beginning with root's own when it has one already (else it is ""). Call it
 // again after adding modules.
 void assign_paths(Module& root);

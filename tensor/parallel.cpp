@@ -4,7 +4,9 @@
 #include <omp.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <mutex>
+#include <thread>
 
 #include "tensor/check.h"
 
@@ -24,6 +26,7 @@ void set_flush_in_this_thread(bool on) {
 struct Threads {
   std::atomic<int> count{0};
   std::atomic<bool> flush_denormal{true};
+  std::atomic<bool> set_by_call{false};
 
   // Workers inherit nothing from each other: every thread of the pool sets its own control register.
   void apply() {
@@ -51,8 +54,20 @@ int num_threads() { return threads().count.load(std::memory_order_relaxed); }
 void set_num_threads(int n) {
   check(n >= 1, "set_num_threads: at least 1, got ", n);
   threads().count = n;
+  threads().set_by_call = true;
   omp_set_num_threads(n);
   threads().apply();
+}
+
+std::string num_threads_origin() {
+  if (threads().set_by_call) {
+    return "set_num_threads";
+  }
+  if (const char* text = std::getenv("OMP_NUM_THREADS"); text != nullptr && *text != '\0') {
+    return "OMP_NUM_THREADS";
+  }
+  return "the affinity mask (" + std::to_string(omp_get_num_procs()) + " of " +
+         std::to_string(std::thread::hardware_concurrency()) + " CPUs)";
 }
 
 void set_flush_denormal(bool on) {

@@ -4,12 +4,16 @@
 //
 // Ranges are contiguous and disjoint. What they compute must not depend on where the cuts fall: then results are the
 // same for every number of threads. Nested calls run in the caller. Never call it from a helper thread (data loading,
-// communication): OpenMP would build a second pool; mark such threads with `HelperThreadScope`.
+// communication): OpenMP would build a second pool; mark such threads with `HelperThreadScope`. In a dry run
+// ("tensor/cost.h") nothing is called.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <string>
+
+#include "tensor/dry_run.h"
 
 namespace sfumato {
 
@@ -17,6 +21,8 @@ namespace sfumato {
 int num_threads();
 // Throws when n < 1.
 void set_num_threads(int n);
+// Where that number comes from, in words: "OMP_NUM_THREADS", "the affinity mask (2 of 64 CPUs)", "set_num_threads".
+std::string num_threads_origin();
 
 // Flush denormals to zero in every compute thread (on by default: a denormal costs a convolution 5 to 100 times).
 void set_flush_denormal(bool on);
@@ -44,7 +50,7 @@ void run_parts(int parts, void (*body)(void* context, int part, int parts), void
 // Calls f(begin, end) for ranges that cover [0, n), in parallel when n exceeds `grain`.
 template <class F>
 void parallel_for(int64_t n, int64_t grain, F&& f) {
-  if (n <= 0) {
+  if (n <= 0 || dry_run()) {
     return;
   }
   const int64_t wanted = (n + grain - 1) / std::max<int64_t>(grain, 1);

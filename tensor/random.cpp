@@ -3,11 +3,14 @@
 #include <Random123/philox.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <numeric>
 
 #include "tensor/backend/backend.h"
+#include "tensor/cost.h"
+#include "tensor/dry_run.h"
 #include "tensor/parallel.h"
 #ifdef SFUMATO_FAST
 #include "tensor/backend/fast/random.h"
@@ -84,8 +87,12 @@ void for_each_piece(const Rows& rows, int64_t max_blocks, F&& f) {
 template <class T, int kPerBlock, class Make>
 Tensor draw(std::string_view op, const Shape& shape, const RandomStream& stream, Make&& make) {
   Tensor out = Tensor::empty(shape, dtype_of<T>);
+  report_cost("random", {&out});
   T* to = out.mutable_data<T>();
   const Rows rows = rows_of(op, shape, kPerBlock);
+  if (std::is_integral_v<T> && dry_run()) {
+    std::fill_n(to, out.numel(), T{});  // indices must be in range even when nothing is computed
+  }
   for_each_piece(rows, kBatchBlocks, [&](int64_t row, int64_t first, int64_t blocks, int64_t offset, int64_t elements) {
     uint32_t words[4 * kBatchBlocks];
     T values[kPerBlock * kBatchBlocks];
@@ -215,6 +222,7 @@ Tensor dropout_with(const Tensor& x, double p, const RandomStream& stream) {
   const Tensor dense = x.contiguous();
   Tensor out = Tensor::empty(x.shape(), x.dtype());
   const Rows rows = rows_of("dropout", x.shape(), 4);
+  report_cost("dropout", {&dense, &out});
   dispatch_floating("dropout", x.dtype(), [&]<class T>() {
     const T scale = static_cast<T>(1.0 / (1.0 - p));
     const T* from = dense.data<T>();

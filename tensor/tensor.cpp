@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "tensor/cost.h"
 #include "tensor/iterator.h"
 #include "tensor/ops/view.h"
 
@@ -126,6 +127,7 @@ void Tensor::copy_from(const Tensor& source) {
   check(defined() && source.defined(), "copy_from: undefined tensor");
   check(broadcast_shapes("copy_from", shape_, source.shape()) == shape_, "copy_from: a source of shape ",
         source.shape(), " does not broadcast to ", shape_);
+  report_cost("copy", {&source, this});
   dispatch_all(dtype_, [&]<class To>() {
     dispatch_all(source.dtype(), [&]<class From>() { copy_elements<To, From>(source, *this); });
   });

@@ -21,7 +21,10 @@ Tensor timestep_embedding(
 class TimestepEmbedding : public Module {
  public:
   TimestepEmbedding(int64_t in, int64_t out) : linear_1(in, out), linear_2(out, out) {}
-  Variable operator()(const Variable& features) const { return linear_2(silu(linear_1(features))); }
+  Variable operator()(const Variable& features) const {
+    const ModuleScope at_work(*this);
+    return linear_2(silu(linear_1(features)));
+  }
   void visit(Visitor& v) override { v("linear_1", linear_1)("linear_2", linear_2); }
 
   Linear linear_1, linear_2;

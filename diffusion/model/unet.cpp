@@ -15,6 +15,7 @@ DownBlock::DownBlock(int64_t in, int64_t out, bool attention, bool downsample, c
 }
 
 Variable DownBlock::operator()(Variable h, const Variable& emb, std::vector<Variable>& skips) const {
+  const ModuleScope at_work(*this);
   for (size_t i = 0; i < resnets.size(); ++i) {
     h = resnets[i](h, emb);
     if (!attentions.empty()) {
@@ -36,6 +37,7 @@ MidBlock::MidBlock(int64_t channels, const UNetConfig& config) {
 }
 
 Variable MidBlock::operator()(const Variable& h, const Variable& emb) const {
+  const ModuleScope at_work(*this);
   return resnets[1](attentions[0](resnets[0](h, emb)), emb);
 }
 
@@ -57,6 +59,7 @@ UpBlock::UpBlock(int64_t in,
 }
 
 Variable UpBlock::operator()(Variable h, const Variable& emb, std::vector<Variable>& skips) const {
+  const ModuleScope at_work(*this);
   for (size_t i = 0; i < resnets.size(); ++i) {
     h = resnets[i](cat({h, skips.back()}, 1), emb);
     skips.pop_back();
@@ -111,6 +114,7 @@ void UNet::visit(Visitor& v) {
 }
 
 Variable UNet::operator()(const Variable& x, const Tensor& t) const {
+  const ModuleScope at_work(*this);
   check(x.dim() == 4 && x.size(1) == config_.in_channels, "unet: the input must be (N, ", config_.in_channels,
         ", H, W), got ", x.shape());
   const int64_t stride = config_.total_stride();

@@ -18,6 +18,7 @@
 // R(+A), each stride-2 convolution) is kept and concatenated, last first, to the inputs of the way up.
 #pragma once
 
+#include "diffusion/model/network.h"
 #include "diffusion/model/time_embedding.h"
 #include "diffusion/model/unet_blocks.h"
 
@@ -63,12 +64,15 @@ class UpBlock : public Module {
   ModuleList<UpsampleBlock> upsamplers;
 };
 
-class UNet : public Module {
+class UNet : public DenoisingNetwork {
  public:
   // Throws Error when the configuration is not consistent. Parameters have no values before initialize() or loading.
   explicit UNet(const UNetConfig& config);
   // Throws unless x is (N, in_channels, H, W) with H and W divisible by config().total_stride() and t is (N).
-  Variable operator()(const Variable& x, const Tensor& t) const;
+  Variable operator()(const Variable& x, const Tensor& t) const override;
+  Shape sample_shape() const override { return {config_.in_channels, config_.sample_size, config_.sample_size}; }
+  std::string class_name() const override { return "UNet2DModel"; }
+  std::string config_json() const override { return config_.to_json(); }
   void visit(Visitor& v) override;
   const UNetConfig& config() const { return config_; }
 

@@ -15,6 +15,7 @@ ResnetBlock::ResnetBlock(int64_t in, int64_t out, const UNetConfig& config)
 }
 
 Variable ResnetBlock::operator()(const Variable& x, const Variable& emb) const {
+  const ModuleScope at_work(*this);
   Variable h = conv1(norm1.forward_silu(x));
   h = h + reshape(time_emb_proj(emb), {h.size(0), h.size(1), 1, 1});
   h = conv2(dropout(norm2.forward_silu(h)));
@@ -34,6 +35,7 @@ namespace {
 
 // A linear layer on the channels of (N, C, H, W): a 1x1 convolution with the same weights.
 Variable on_channels(const Linear& layer, const Variable& x) {
+  const ModuleScope at_work(layer);
   const Variable& weight = layer.weight;
   return conv2d(x, reshape(weight, {weight.size(0), weight.size(1), 1, 1}), layer.bias);
 }
@@ -41,6 +43,7 @@ Variable on_channels(const Linear& layer, const Variable& x) {
 }  // namespace
 
 Variable AttentionBlock::operator()(const Variable& x) const {
+  const ModuleScope at_work(*this);
   const Variable h = group_norm(x);
   const Shape tokens{x.size(0), x.size(1), x.size(2) * x.size(3)};
   const Variable mixed =

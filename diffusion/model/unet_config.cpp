@@ -147,8 +147,9 @@ UNetConfig UNetConfig::from_json(std::string_view text, std::string_view source)
     detail::fail(source, ": not valid JSON: ", error.what());
   }
   check(json.is_object(), source, ": expected a JSON object");
-  check(json.value("_class_name", Json("UNet2DModel")) == "UNet2DModel", source, ": _class_name ",
-        json["_class_name"].dump(), " is not supported (\"UNet2DModel\" is)");
+  const Json class_name = json.value("_class_name", Json("UNet2DModel"));
+  check(class_name == "UNet2DModel", source, ": _class_name ", class_name.dump(),
+        " is not supported (\"UNet2DModel\" is)");
   UNetConfig config;
   // diffusers' own defaults where a file leaves a field out.
   config.attention_head_dim = 8;

@@ -1,5 +1,7 @@
 #include "diffusion/pipeline/model_folder.h"
 
+#include <nlohmann/json.hpp>
+
 #include "nn/state_dict.h"
 #include "tensor/io/file.h"
 #include "tensor/io/safetensors.h"
@@ -12,26 +14,24 @@ namespace fs = std::filesystem;
 constexpr const char* kWeights = "diffusion_pytorch_model.safetensors";
 constexpr size_t kConfigLimit = size_t{1} << 20;
 
-constexpr const char* kModelIndex = R"({
-  "_class_name": "DDPMPipeline",
-  "_diffusers_version": "0.40.0.dev0",
-  "scheduler": [
-    "diffusers",
-    "DDPMScheduler"
-  ],
-  "unet": [
-    "diffusers",
-    "UNet2DModel"
-  ]
+// As diffusers writes it; a pipeline around a class of ours calls itself ours, so that diffusers refuses it by name.
+std::string model_index(const NetworkKind& kind) {
+  const bool theirs = kind.library == "diffusers";
+  nlohmann::json json{{"_class_name", theirs ? "DDPMPipeline" : "SfumatoPipeline"},
+                      {"scheduler", {"diffusers", "DDPMScheduler"}},
+                      {kind.folder, {kind.library, kind.class_name}}};
+  if (theirs) {
+    json["_diffusers_version"] = "0.40.0.dev0";
+  }
+  return json.dump(2) + "\n";
 }
-)";
 
-std::unique_ptr<UNet> load_unet(const fs::path& folder) {
+std::unique_ptr<DenoisingNetwork> load_network(const fs::path& folder) {
   const fs::path config = folder / "config.json";
-  auto unet = std::make_unique<UNet>(UNetConfig::from_json(read_file(config, kConfigLimit), config.string()));
-  load_state_dict(folder / kWeights, *unet);
-  unet->eval();
-  return unet;
+  auto network = network_from_json(read_file(config, kConfigLimit), config.string());
+  load_state_dict(folder / kWeights, *network);
+  network->eval();
+  return network;
 }
 
 }  // namespace
@@ -40,23 +40,31 @@ Pipeline load_pipeline(const fs::path& folder) {
   if (!fs::exists(folder)) {
     throw MissingInput("model folder " + folder.string() + " does not exist");
   }
-  if (!fs::exists(folder / "unet") && fs::exists(folder / "config.json")) {
-    return {load_unet(folder), SchedulerConfig{}};
+  for (const NetworkKind& kind : network_kinds()) {
+    if (fs::exists(folder / kind.folder)) {
+      return {load_network(folder / kind.folder),
+              load_scheduler_config(folder / "scheduler" / "scheduler_config.json")};
+    }
   }
-  return {load_unet(folder / "unet"), load_scheduler_config(folder / "scheduler" / "scheduler_config.json")};
+  if (!fs::exists(folder / "config.json")) {
+    throw MissingInput("model folder " + folder.string() + " has neither a network folder (unet/) nor a config.json");
+  }
+  return {load_network(folder), SchedulerConfig{}};
 }
 
 void save_pipeline(const fs::path& folder,
-                   const UNetConfig& unet,
+                   const DenoisingNetwork& network,
                    const NamedTensors& weights,
                    const SchedulerConfig& scheduler) {
+  const NetworkKind& kind = network_kind(network.class_name());
   const fs::path building = folder.string() + ".tmp";
+  const fs::path place = building / kind.folder;
   remove_tree(building);
-  make_directory(building / "unet");
+  make_directory(place);
   make_directory(building / "scheduler");
-  write_file_durably(building / "model_index.json", kModelIndex);
-  write_file_durably(building / "unet" / "config.json", unet.to_json());
-  save_safetensors(building / "unet" / kWeights, weights, {{"format", "pt"}});
+  write_file_durably(building / "model_index.json", model_index(kind));
+  write_file_durably(place / "config.json", network.config_json());
+  save_safetensors(place / kWeights, weights, {{"format", "pt"}});
   save_scheduler_config(building / "scheduler" / "scheduler_config.json", scheduler);
   if (fs::exists(folder)) {
     // A folder that is not empty cannot be renamed over: it steps aside first.
@@ -70,10 +78,10 @@ void save_pipeline(const fs::path& folder,
   }
 }
 
-Denoiser denoiser_of(const UNet& unet) {
-  return [&unet](const Tensor& x_t, const Tensor& t) {
+Denoiser denoiser_of(const DenoisingNetwork& network) {
+  return [&network](const Tensor& x_t, const Tensor& t) {
     NoGradGuard guard;
-    return unet(x_t, t).tensor();
+    return network(x_t, t).tensor();
   };
 }
 

@@ -17,6 +17,10 @@ std::string resolve_sampler(const SchedulerConfig& scheduler, const SampleOption
   return scheduler.class_name == "DDPMScheduler" ? "ddpm" : "ddim";
 }
 
+// One network call should be long against its overheads, and padding the last chunk cheap: images go by 16, points by
+// the thousand. A function of the sample's shape alone, because the bits of a sample depend on the chunk.
+int64_t default_chunk(const Shape& sample) { return sample.rank() > 1 ? 16 : 1024; }
+
 // Rows first..first + chunk of the start, padded with zeros where it ends.
 Tensor start_of(const SampleOptions& options, const Shape& chunk_shape, int64_t first) {
   if (!options.x_T.defined()) {
@@ -30,23 +34,26 @@ Tensor start_of(const SampleOptions& options, const Shape& chunk_shape, int64_t 
 
 }  // namespace
 
-Tensor sample_images(const UNet& unet, const SchedulerConfig& scheduler, const SampleOptions& options) {
-  const UNetConfig& config = unet.config();
+Tensor draw_samples(const DenoisingNetwork& network, const SchedulerConfig& scheduler, const SampleOptions& options) {
   const int64_t num = options.x_T.defined() ? options.x_T.size(0) : options.num;
   check(num >= 0, "sample: the number of images must not be negative, got ", num);
-  check(options.chunk >= 1, "sample: the chunk must be at least 1, got ", options.chunk);
-  const Shape image = options.x_T.defined() ? Shape{options.x_T.size(1), options.x_T.size(2), options.x_T.size(3)}
-                                            : Shape{config.in_channels, config.sample_size, config.sample_size};
+  check(options.chunk >= 0, "sample: the chunk must not be negative, got ", options.chunk);
+  const int64_t chunk_size = options.chunk > 0 ? options.chunk : default_chunk(network.sample_shape());
+  // A start may have another height and width than the network was made for.
+  Shape shape = options.x_T.defined() ? options.x_T.shape() : network.sample_shape();
+  if (!options.x_T.defined()) {
+    shape.insert(0, num);
+  }
   const std::string sampler = resolve_sampler(scheduler, options);
   const NoiseSchedule schedule = scheduler.make_schedule(TablePrecision::f32);
   const int64_t steps = options.steps > 0 ? options.steps : sampler == "ddpm" ? schedule.num_timesteps() : 50;
-  const Denoiser denoiser = denoiser_of(unet);
+  const Denoiser denoiser = denoiser_of(network);
 
-  Tensor images = Tensor::empty({num, image[0], image[1], image[2]});
-  for (int64_t first = 0; first < num; first += options.chunk) {
-    const Shape chunk_shape{options.chunk, image[0], image[1], image[2]};
-    const Tensor start = start_of(options, chunk_shape, first);
-    const int64_t rows = std::min(options.chunk, num - first);
+  Tensor samples = Tensor::empty(shape);
+  shape[0] = chunk_size;
+  for (int64_t first = 0; first < num; first += chunk_size) {
+    const Tensor start = start_of(options, shape, first);
+    const int64_t rows = std::min(chunk_size, num - first);
     const StepCallback on_step = [&](const SamplerStep& step) {
       if (options.progress) {
         options.progress(first * steps + (step.index + 1) * rows, num * steps);
@@ -64,13 +71,13 @@ Tensor sample_images(const UNet& unet, const SchedulerConfig& scheduler, const S
       ddim.on_step = on_step;
       chunk = ddim_sample(denoiser, schedule, start, ddim);
     }
-    narrow(images, 0, first, rows).copy_from(narrow(chunk, 0, 0, rows));
+    narrow(samples, 0, first, rows).copy_from(narrow(chunk, 0, 0, rows));
   }
-  return images;
+  return samples;
 }
 
-Tensor sample_images(const Pipeline& pipeline, const SampleOptions& options) {
-  return sample_images(*pipeline.unet, pipeline.scheduler, options);
+Tensor draw_samples(const Pipeline& pipeline, const SampleOptions& options) {
+  return draw_samples(*pipeline.network, pipeline.scheduler, options);
 }
 
 }  // namespace sfumato

@@ -1,10 +1,14 @@
 #include "diffusion/train/config.h"
 
 #include <toml++/toml.h>
+
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
+
+#include "diffusion/model/unet.h"
 
 namespace sfumato {
 
@@ -26,6 +30,8 @@ std::vector<NamedField> fields_of(TrainConfig& c) {
       {"min_snr_gamma", &c.min_snr_gamma},
       {"horizontal_flip", &c.horizontal_flip},
       {"image_size", &c.image_size},
+      {"channels", &c.channels},
+      {"network", &c.network},
       {"unet.block_out_channels", &c.block_out_channels},
       {"unet.attention", &c.attention},
       {"unet.layers_per_block", &c.layers_per_block},
@@ -33,6 +39,9 @@ std::vector<NamedField> fields_of(TrainConfig& c) {
       {"unet.norm_num_groups", &c.norm_num_groups},
       {"unet.norm_eps", &c.norm_eps},
       {"unet.dropout", &c.dropout},
+      {"mlp.width", &c.mlp_width},
+      {"mlp.depth", &c.mlp_depth},
+      {"mlp.time_embedding_dim", &c.mlp_time_embedding_dim},
       {"schedule.num_train_timesteps", &c.num_train_timesteps},
       {"schedule.beta_schedule", &c.beta_schedule},
       {"schedule.beta_start", &c.beta_start},
@@ -60,6 +69,15 @@ template <class... Parts>
 void require(bool condition, const Parts&... parts) {
   if (!condition) {
     refuse(parts...);
+  }
+}
+
+// What `rules` throw is about values of the configuration.
+void as_config_error(const std::function<void()>& rules) {
+  try {
+    rules();
+  } catch (const Error& error) {
+    refuse("config: ", error.what());
   }
 }
 
@@ -211,6 +229,8 @@ void TrainConfig::validate() const {
   require(max_grad_norm >= 0, "config: max_grad_norm must not be negative, got ", max_grad_norm);
   require(ema_decay >= 0 && ema_decay <= 1, "config: ema_decay must be in [0, 1], got ", ema_decay);
   require(min_snr_gamma >= 0, "config: min_snr_gamma must not be negative, got ", min_snr_gamma);
+  require(network == "unet" || network == "mlp", "config: network must be 'unet' or 'mlp', got '", network, "'");
+  require(channels == 0 || channels == 1 || channels == 3, "config: channels must be 1, 3 or 0, got ", channels);
   require(image_size >= 0, "config: image_size must not be negative, got ", image_size);
   require(checkpoint_every >= 0 && sample_every >= 0,
           "config: checkpoint.every and sample.every must not be negative (0 means never), got ", checkpoint_every,
@@ -221,11 +241,7 @@ void TrainConfig::validate() const {
           num_train_timesteps, ", got ", sample_steps);
   require(num_train_timesteps >= 1, "config: schedule.num_train_timesteps must be at least 1, got ",
           num_train_timesteps);
-  try {
-    scheduler_config().make_schedule();
-  } catch (const Error& error) {
-    refuse("config: ", error.what());
-  }
+  as_config_error([&] { scheduler_config().make_schedule(); });
 }
 
 LrSchedule TrainConfig::lr_schedule() const {
@@ -235,7 +251,24 @@ LrSchedule TrainConfig::lr_schedule() const {
           .total_steps = steps};
 }
 
+std::unique_ptr<DenoisingNetwork> TrainConfig::make_network(const Shape& sample) const {
+  if (network == "mlp") {
+    return std::make_unique<MlpDenoiser>(mlp_config(sample));
+  }
+  return std::make_unique<UNet>(unet_config(sample));
+}
+
+MlpConfig TrainConfig::mlp_config(const Shape& sample) const {
+  require(sample.rank() == 1, "config: network = 'mlp' is for points, but the data are images of shape ", sample);
+  const MlpConfig mlp{
+      .sample_dim = sample[0], .width = mlp_width, .depth = mlp_depth, .time_embedding_dim = mlp_time_embedding_dim};
+  as_config_error([&] { mlp.validate(); });
+  return mlp;
+}
+
 UNetConfig TrainConfig::unet_config(const Shape& image) const {
+  require(image.rank() == 3, "config: network = 'unet' is for images, but the data are points of shape ", image,
+          " (set network = 'mlp')");
   require(image[1] == image[2], "config: images must be square, got ", image);
   UNetConfig unet;
   unet.sample_size = image[1];
@@ -248,11 +281,7 @@ UNetConfig TrainConfig::unet_config(const Shape& image) const {
   unet.norm_num_groups = norm_num_groups;
   unet.norm_eps = norm_eps;
   unet.dropout = dropout;
-  try {
-    unet.validate();
-  } catch (const Error& error) {
-    refuse("config: ", error.what());
-  }
+  as_config_error([&] { unet.validate(); });
   return unet;
 }
 

@@ -10,11 +10,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "diffusion/model/mlp.h"
 #include "diffusion/model/unet_config.h"
 #include "diffusion/schedule/scheduler_config.h"
 #include "nn/optim/lr_schedule.h"
@@ -43,7 +45,10 @@ struct TrainConfig {
   bool ema_warmup = true;    // decay min(ema_decay, (1 + k) / (10 + k)) at update k
   double min_snr_gamma = 0;  // 0: the simple loss
   bool horizontal_flip = false;
-  int64_t image_size = 0;  // images are padded with -1 to this size; 0: as they are
+  int64_t image_size = 0;  // 0: as they are; else how "diffusion/data/open.h" brings images to this height and width
+  int64_t channels = 0;    // of a folder of pictures: 1 grey, 3 colours; 0: 3
+
+  std::string network = "unet";  // or "mlp", for points
 
   std::vector<int64_t> block_out_channels{128, 256, 256, 256};
   std::vector<bool> attention{false, true, false, false};  // per level
@@ -52,6 +57,10 @@ struct TrainConfig {
   int64_t norm_num_groups = 32;
   double norm_eps = 1e-6;
   double dropout = 0;
+
+  int64_t mlp_width = 128;
+  int64_t mlp_depth = 3;
+  int64_t mlp_time_embedding_dim = 64;
 
   int64_t num_train_timesteps = 1000;
   std::string beta_schedule = "linear";
@@ -79,8 +88,10 @@ struct TrainConfig {
 
   int64_t num_micro_batches() const { return batch_size / micro_batch; }
   LrSchedule lr_schedule() const;
-  // `image`: (C, H, W) of the data, padding included.
+  // The network that `network` names for samples of this shape, (C, H, W) or (D). Throws ConfigError.
+  std::unique_ptr<DenoisingNetwork> make_network(const Shape& sample) const;
   UNetConfig unet_config(const Shape& image) const;
+  MlpConfig mlp_config(const Shape& sample) const;
   SchedulerConfig scheduler_config() const;
 };
 

@@ -11,15 +11,15 @@
 
 namespace sfumato {
 
-Trainer::Trainer(const TrainConfig& config, const Shape& image)
+Trainer::Trainer(const TrainConfig& config, const Shape& sample)
     : config_(config),
-      unet_(std::make_unique<UNet>(config.unet_config(image))),
+      network_(config.make_network(sample)),
       schedule_(config.scheduler_config().make_schedule()),
       prediction_type_(parse_prediction_type(config.prediction_type)),
       lr_schedule_(config.lr_schedule()) {
-  initialize(*unet_, static_cast<uint64_t>(config.seed));
-  unet_->train();
-  flat_ = std::make_unique<FlatParameters>(*unet_);
+  initialize(*network_, static_cast<uint64_t>(config.seed));
+  network_->train();
+  flat_ = std::make_unique<FlatParameters>(*network_);
   const AdamOptions adam{.lr = config.lr,
                          .beta1 = config.beta1,
                          .beta2 = config.beta2,
@@ -38,10 +38,12 @@ double Trainer::micro_batch_gradient(const Tensor& x0, int64_t first_sample) {
   const Tensor target = training_target(schedule_, prediction_type_, x0, noise, t);
 
   flat_->begin_gradients(tree_->next_buffer());
-  Variable errors = square((*unet_)(x_t, t) - target);
+  Variable errors = square((*network_)(x_t, t) - target);
   if (config_.min_snr_gamma > 0) {
     const Tensor weights = loss_weights(schedule_, prediction_type_, t, {.min_snr_gamma = config_.min_snr_gamma});
-    errors = errors * reshape(weights, {x0.size(0), 1, 1, 1});
+    Shape one_per_sample = Shape::filled(x0.dim(), 1);
+    one_per_sample[0] = x0.size(0);
+    errors = errors * reshape(weights, one_per_sample);
   }
   // Each micro-batch contributes its share of the batch's mean; V is a power of two, so the division is exact.
   const Variable loss = mean(errors) * (1.0 / static_cast<double>(config_.num_micro_batches()));
@@ -74,7 +76,7 @@ StepResult Trainer::step(const Tensor& x0) {
 }
 
 void Trainer::load(int64_t step, const NamedTensors& weights, const NamedTensors& optimizer, const NamedTensors& ema) {
-  unet_->load_state_dict(weights, "checkpoint weights");
+  network_->load_state_dict(weights, "checkpoint weights");
   optimizer_->load_state(optimizer, "checkpoint optimizer");
   ema_->load_state(ema, "checkpoint ema");
   step_ = step;

@@ -20,7 +20,7 @@
 #include <memory>
 #include <optional>
 
-#include "diffusion/model/unet.h"
+#include "diffusion/model/network.h"
 #include "diffusion/schedule/noise_schedule.h"
 #include "diffusion/train/config.h"
 #include "nn/optim/ema.h"
@@ -40,20 +40,21 @@ struct StepResult {
 
 class Trainer {
  public:
-  // Initialises the network from config.seed. `image` is (C, H, W). Throws ConfigError.
-  Trainer(const TrainConfig& config, const Shape& image);
+  // Initialises the network from config.seed. `sample` is the shape of one: (C, H, W), or (D) for points. Throws
+  // ConfigError.
+  Trainer(const TrainConfig& config, const Shape& sample);
 
-  // One optimiser update on x_0 (batch_size, C, H, W) in [-1, 1].
+  // One optimiser update on x_0 (batch_size, sample shape...).
   StepResult step(const Tensor& x0);
   // Updates made (or skipped) so far.
   int64_t step_count() const { return step_; }
 
   const TrainConfig& config() const { return config_; }
-  UNet& unet() { return *unet_; }
+  DenoisingNetwork& network() { return *network_; }
   Ema& ema() { return *ema_; }
 
   // Everything that the next step depends on, by file: "weights", "optimizer", "ema", "step".
-  NamedTensors weights() const { return unet_->state_dict(); }
+  NamedTensors weights() const { return network_->state_dict(); }
   NamedTensors optimizer_state() const { return optimizer_->state(); }
   NamedTensors ema_state() const { return ema_->state(); }
   // Throws Error when names or shapes do not fit this configuration.
@@ -63,7 +64,7 @@ class Trainer {
   double micro_batch_gradient(const Tensor& x0, int64_t first_sample);
 
   TrainConfig config_;
-  std::unique_ptr<UNet> unet_;
+  std::unique_ptr<DenoisingNetwork> network_;
   NoiseSchedule schedule_;
   PredictionType prediction_type_;
   LrSchedule lr_schedule_;

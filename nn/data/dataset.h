@@ -9,7 +9,9 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "tensor/random.h"
 #include "tensor/shape.h"
@@ -35,7 +37,8 @@ class SampleRandom {
   int64_t sample_;
 };
 
-// Calls come from the loader's thread, one at a time.
+// read() and label() are called from several threads at once. What they give may depend on their arguments alone: then
+// a loader gives the same batches whatever the number of its threads.
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -46,8 +49,12 @@ class Dataset {
   // Writes sample `index` to out[0 .. sample_shape().numel()).
   virtual void read(int64_t index, float* out, const SampleRandom& random) const = 0;
   virtual bool has_labels() const { return false; }
-  // Called only if has_labels().
+  // In 0 .. num_classes() - 1. Called only if has_labels().
   virtual int64_t label(int64_t /*index*/) const { return 0; }
+  // How many classes the labels tell apart; 0 without labels.
+  virtual int64_t num_classes() const { return 0; }
+  // The name of each class, in the order of labels; empty where they have none.
+  virtual std::vector<std::string> class_names() const { return {}; }
 };
 
 }  // namespace sfumato

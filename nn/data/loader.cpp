@@ -1,8 +1,8 @@
 #include "nn/data/loader.h"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -14,46 +14,71 @@
 namespace sfumato {
 namespace {
 
-// Computes the batch of any step; keeps the permutation of the epoch it last needed.
+// A batch that is being read. Threads claim its rows in their order and finish them in any.
+struct Slot {
+  Batch batch;
+  std::vector<int64_t> indices;  // the dataset's index of each row; as many as a batch has rows
+  int64_t claimed = 0;
+  int64_t done = 0;  // of the claimed rows, those read, failed or given up
+  std::exception_ptr failure;
+  int64_t failed_row = 0;
+
+  // Whether next() may have it. After a failure no more rows are claimed, so those that are in work are the last.
+  bool finished() const { return done == claimed && (failure || done == static_cast<int64_t>(indices.size())); }
+  // Keeps the failure of the first row: rows before it were claimed before it, so which one that is does not depend on
+  // the threads.
+  void fail(int64_t row, std::exception_ptr why) {
+    if (!failure || row < failed_row) {
+      failure = std::move(why);
+      failed_row = row;
+    }
+  }
+};
+
+// Knows which samples a step has, and reads them.
 class BatchReader {
  public:
   BatchReader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options)
       : dataset_(std::move(dataset)), options_(options), size_(dataset_->size()), shape_(dataset_->sample_shape()) {}
 
-  // `cancelled` is asked before every sample; when it says so, the batch is left half read.
-  template <class Cancelled>
-  Batch read(int64_t step, const Cancelled& cancelled) {
-    Batch batch = empty_batch(step);
-    float* images = batch.images.mutable_data<float>();
-    int64_t* labels = batch.labels.defined() ? batch.labels.mutable_data<int64_t>() : nullptr;
-    const int64_t elements = shape_.numel();
-    for (int64_t i = 0; i < options_.batch_size && !cancelled(); ++i) {
-      const SampleRandom random(options_.seed, batch.first_sample + i);
-      const int64_t index = index_of(random.sample());
-      float* out = images + i * elements;
-      dataset_->read(index, out, random);
-      if (options_.horizontal_flip && (random.words("flip")[0] >> 31) != 0) {
-        mirror(out);
-      }
-      if (labels != nullptr) {
-        labels[i] = dataset_->label(index);
-      }
+  // Makes room for the batch of a step. Keeps the permutation of the epoch it last needed: one call at a time.
+  void open(Slot& slot, int64_t step) {
+    Shape shape = shape_;
+    shape.insert(0, options_.batch_size);
+    slot.batch.images = Tensor::empty(shape);
+    slot.batch.labels = dataset_->has_labels() ? Tensor::empty({options_.batch_size}, DType::i64) : Tensor();
+    slot.batch.first_sample = step * options_.batch_size;
+    slot.batch.step = step;
+    for (size_t i = 0; i < slot.indices.size(); ++i) {
+      slot.indices[i] = index_of(slot.batch.first_sample + static_cast<int64_t>(i));
     }
-    return batch;
+  }
+
+  // Where the rows of an open batch are written; taken once, for it counts as a modification of the tensors.
+  struct Rows {
+    float* images;
+    int64_t* labels;  // null without labels
+  };
+  Rows rows(Slot& slot) const {
+    return {slot.batch.images.mutable_data<float>(),
+            slot.batch.labels.defined() ? slot.batch.labels.mutable_data<int64_t>() : nullptr};
+  }
+
+  // Reads one row of an open batch. Safe from several threads for different rows.
+  void read(const Slot& slot, const Rows& rows, int64_t row) const {
+    const SampleRandom random(options_.seed, slot.batch.first_sample + row);
+    const int64_t index = slot.indices[static_cast<size_t>(row)];
+    float* out = rows.images + row * shape_.numel();
+    dataset_->read(index, out, random);
+    if (options_.horizontal_flip && (random.words("flip")[0] >> 31) != 0) {
+      mirror(out);
+    }
+    if (rows.labels != nullptr) {
+      rows.labels[row] = dataset_->label(index);
+    }
   }
 
  private:
-  Batch empty_batch(int64_t step) const {
-    Shape shape = shape_;
-    shape.insert(0, options_.batch_size);
-    Batch batch;
-    batch.images = Tensor::empty(shape);
-    batch.labels = dataset_->has_labels() ? Tensor::empty({options_.batch_size}, DType::i64) : Tensor();
-    batch.first_sample = step * options_.batch_size;
-    batch.step = step;
-    return batch;
-  }
-
   int64_t index_of(int64_t sample) {
     const int64_t epoch = sample / size_;
     if (!options_.shuffle) {
@@ -85,90 +110,147 @@ class BatchReader {
 
 }  // namespace
 
+// Batches in work and ready ones stand in a ring, step s in slot s mod prefetch. head_ is the step that next() waits
+// for, filling_ the one whose rows are being claimed: head_ <= filling_ <= head_ + prefetch.
 class DataLoader::Impl {
  public:
   Impl(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options)
       : reader_(std::move(dataset), options),
-        step_(options.first_step),
-        prefetch_(static_cast<size_t>(options.prefetch)) {
-    if (prefetch_ > 0) {
-      thread_ = std::thread([this] { run(); });
+        batch_size_(options.batch_size),
+        // Few enough rows that threads end a batch together, many enough that claiming costs nothing.
+        rows_at_once_(std::max<int64_t>(options.batch_size / (int64_t{4} * std::max(options.threads, 1)), 1)),
+        head_(options.first_step),
+        filling_(options.first_step),
+        slots_(static_cast<size_t>(std::max(options.prefetch, 1))) {
+    for (Slot& slot : slots_) {
+      slot.indices.resize(static_cast<size_t>(batch_size_));
+    }
+    try {
+      for (int i = 0; options.prefetch > 0 && i < options.threads; ++i) {
+        threads_.emplace_back([this] { work(); });
+      }
+    } catch (...) {  // the system gives no more threads
+      end_threads();
+      throw;
     }
   }
 
-  ~Impl() {
-    {
-      const std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    changed_.notify_all();
-    if (thread_.joinable()) {
-      thread_.join();
-    }
-  }
-
+  ~Impl() { end_threads(); }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
   Batch next() {
-    if (prefetch_ == 0) {
-      Batch batch = reader_.read(step_, [] { return false; });
-      ++step_;
-      return batch;
+    Slot& slot = slot_of(head_);
+    if (threads_.empty()) {
+      reader_.open(slot, head_);
+      const auto rows = reader_.rows(slot);
+      for (int64_t row = 0; row < batch_size_; ++row) {
+        reader_.read(slot, rows, row);
+      }
+      ++head_;
+      return std::move(slot.batch);
     }
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return !ready_.empty() || failure_; });
-    if (ready_.empty()) {
-      std::rethrow_exception(failure_);
+    ready_.wait(lock, [&] { return slot.finished(); });
+    if (slot.failure) {
+      std::rethrow_exception(slot.failure);
     }
-    Batch batch = std::move(ready_.front());
-    ready_.pop_front();
+    Batch batch = std::move(slot.batch);
+    slot.claimed = slot.done = 0;
+    ++head_;
     lock.unlock();
-    changed_.notify_all();
+    room_.notify_all();
     return batch;
   }
 
  private:
-  // The thread: keeps `prefetch_` batches ready until it is told to stop or a batch fails.
-  void run() {
+  Slot& slot_of(int64_t step) { return slots_[static_cast<size_t>(step) % slots_.size()]; }
+
+  // A thread: claims rows and reads them until it is told to stop or a row fails.
+  void work() {
     const HelperThreadScope helper;
-    try {
-      for (;; ++step_) {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return stop_ || ready_.size() < prefetch_; });
-        if (stop_) {
-          return;
-        }
-        lock.unlock();
-        Batch batch = reader_.read(step_, [&] { return stopping(); });
-        lock.lock();
-        ready_.push_back(std::move(batch));
-        lock.unlock();
-        changed_.notify_all();
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      room_.wait(lock, [&] { return over_ || filling_ < head_ + static_cast<int64_t>(slots_.size()); });
+      if (over_) {
+        return;
       }
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      failure_ = std::current_exception();
+      Slot& slot = slot_of(filling_);
+      if (slot.claimed == 0 && !open(slot)) {
+        return;
+      }
+      const int64_t first = slot.claimed;
+      const int64_t count = std::min(rows_at_once_, batch_size_ - first);
+      slot.claimed += count;
+      filling_ += slot.claimed == batch_size_ ? 1 : 0;
+      const auto rows = reader_.rows(slot);
+      lock.unlock();
+      read(slot, rows, first, count, lock);
+      slot.done += count;
+      if (slot.finished()) {
+        ready_.notify_all();
+      }
     }
-    changed_.notify_all();
   }
 
-  bool stopping() {
-    const std::lock_guard lock(mutex_);
-    return stop_;
+  // False after a failure. With the lock held.
+  bool open(Slot& slot) {
+    try {
+      reader_.open(slot, filling_);
+    } catch (...) {
+      slot.fail(0, std::current_exception());
+      give_up();
+      ready_.notify_all();
+    }
+    return !slot.failure;
   }
 
-  // The thread's own once it runs; without one, next()'s.
+  // Reads some rows and takes the lock again.
+  void read(
+      Slot& slot, const BatchReader::Rows& rows, int64_t first, int64_t count, std::unique_lock<std::mutex>& lock) {
+    int64_t row = first;
+    try {
+      for (; row < first + count && !stop_.load(std::memory_order_relaxed); ++row) {
+        reader_.read(slot, rows, row);
+      }
+      lock.lock();
+    } catch (...) {
+      lock.lock();
+      slot.fail(row, std::current_exception());
+      give_up();
+    }
+  }
+
+  // No more rows are claimed. With the lock held.
+  void give_up() {
+    over_ = true;
+    room_.notify_all();
+  }
+
+  void end_threads() {
+    stop_ = true;
+    {
+      const std::lock_guard lock(mutex_);
+      give_up();
+    }
+    for (std::thread& thread : threads_) {
+      thread.join();
+    }
+  }
+
   BatchReader reader_;
-  int64_t step_;
+  const int64_t batch_size_;
+  const int64_t rows_at_once_;
 
-  const size_t prefetch_;
   std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Batch> ready_;     // in the order of steps
-  std::exception_ptr failure_;  // of the batch after the ready ones
-  bool stop_ = false;
-  std::thread thread_;
+  std::condition_variable room_;   // a slot is free, or all is over
+  std::condition_variable ready_;  // a slot is finished
+  int64_t head_;
+  int64_t filling_;
+  std::vector<Slot> slots_;
+  bool over_ = false;              // claim no more: a row failed, or the loader goes
+  std::atomic<bool> stop_{false};  // read no more: the loader goes
+  std::vector<std::thread> threads_;
 };
 
 DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options) {
@@ -177,6 +259,7 @@ DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptio
   check(options.batch_size > 0, "DataLoader: batch_size must be positive, got ", options.batch_size);
   check(options.first_step >= 0, "DataLoader: first_step must not be negative, got ", options.first_step);
   check(options.prefetch >= 0, "DataLoader: prefetch must not be negative, got ", options.prefetch);
+  check(options.threads >= 0, "DataLoader: threads must not be negative, got ", options.threads);
   const Shape shape = dataset->sample_shape();
   check(shape.rank() < kMaxRank, "DataLoader: samples of shape ", shape, " leave no room for the batch dimension");
   check(shape.rank() > 0 || !options.horizontal_flip, "DataLoader: a sample of rank 0 cannot be mirrored");

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "tensor/backend/fast/conv_algorithm.h"
+#include "tensor/cost.h"
 #include "tensor/ops/elementwise.h"
 
 namespace sfumato {
@@ -52,6 +54,34 @@ std::atomic<ConvAlgorithm>& chosen_algorithm() {
   return chosen;
 }
 
+using fast::ConvPass;
+
+const char* kernel_name([[maybe_unused]] ConvPass pass,
+                        [[maybe_unused]] const Tensor& x,
+                        [[maybe_unused]] const Tensor& weight,
+                        [[maybe_unused]] const Conv2dOptions& options) {
+#ifdef SFUMATO_FAST
+  if (backend() == Backend::fast && x.dtype() == DType::f32) {
+    return fast::name_of(fast::choose_conv_kernel(pass, x.shape(), weight.shape(), options));
+  }
+#endif
+  return "reference";
+}
+
+// Tells what one pass costs: a multiply-add per output pixel, output channel and tap of its inputs.
+void report_conv(const char* op,
+                 ConvPass pass,
+                 const Tensor& x,
+                 const Tensor& weight,
+                 const Tensor& y,
+                 const Conv2dOptions& options) {
+  if (detail::cost_listener != nullptr) {
+    const auto taps = static_cast<double>(weight.size(1) * weight.size(2) * weight.size(3));
+    report_cost(op, {&x, &weight, &y}, 2.0 * static_cast<double>(y.numel()) * taps,
+                kernel_name(pass, x, weight, options));
+  }
+}
+
 }  // namespace
 
 Shape conv2d_output_shape(const Shape& x, const Shape& weight, const Conv2dOptions& options) {
@@ -78,6 +108,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
     plain_bias = bias.contiguous();
   }
   const Tensor plain_x = x.contiguous(), plain_weight = weight.contiguous();
+  report_conv("conv2d", ConvPass::forward, x, weight, out, options);
   use_fast(x.dtype()) ? fast::conv2d(plain_x, plain_weight, plain_bias, options, out)
                       : reference::conv2d(plain_x, plain_weight, plain_bias, options, out);
   return out;
@@ -91,6 +122,7 @@ Tensor conv2d_backward_input(const Tensor& dy,
   check_output_gradient("conv2d_backward_input", dy.shape(), input_shape, weight.shape(), options);
   Tensor dx = Tensor::empty(input_shape, dy.dtype());
   const Tensor plain_dy = dy.contiguous(), plain_weight = weight.contiguous();
+  report_conv("conv2d_backward_input", ConvPass::backward_input, dx, weight, dy, options);
   use_fast(dy.dtype()) ? fast::conv2d_backward_input(plain_dy, plain_weight, options, dx)
                        : reference::conv2d_backward_input(plain_dy, plain_weight, options, dx);
   return dx;
@@ -104,6 +136,7 @@ Tensor conv2d_backward_weight(const Tensor& x,
   check_output_gradient("conv2d_backward_weight", dy.shape(), x.shape(), weight_shape, options);
   Tensor dweight = Tensor::empty(weight_shape, x.dtype());
   const Tensor plain_x = x.contiguous(), plain_dy = dy.contiguous();
+  report_conv("conv2d_backward_weight", ConvPass::backward_weight, x, dweight, dy, options);
   use_fast(x.dtype()) ? fast::conv2d_backward_weight(plain_x, plain_dy, options, dweight)
                       : reference::conv2d_backward_weight(plain_x, plain_dy, options, dweight);
   return dweight;

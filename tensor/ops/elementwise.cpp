@@ -1,6 +1,7 @@
 #include "tensor/ops/elementwise.h"
 
 #include "tensor/backend/backend.h"
+#include "tensor/cost.h"
 
 namespace sfumato {
 namespace {
@@ -11,19 +12,21 @@ void check_floating(std::string_view op, const Tensor& x) {
         " (f32 and f64 are)");
 }
 
-Tensor apply(std::string_view name, UnaryOp op, const Tensor& x, UnaryArgs args = {}) {
+Tensor apply(const char* name, UnaryOp op, const Tensor& x, UnaryArgs args = {}) {
   check_floating(name, x);
   Tensor out = empty_like(x);
+  report_cost(name, {&x, &out});
   use_fast(x.dtype()) ? fast::unary(op, args, x, out) : reference::unary(op, args, x, out);
   return out;
 }
 
-Tensor apply(std::string_view name, BinaryOp op, const Tensor& a, const Tensor& b) {
+Tensor apply(const char* name, BinaryOp op, const Tensor& a, const Tensor& b) {
   check_floating(name, a);
   check_floating(name, b);
   check(a.dtype() == b.dtype(), name, ": inputs must have one dtype, got ", a.dtype(), " and ", b.dtype());
   Tensor out =
       Tensor::empty(a.shape() == b.shape() ? a.shape() : broadcast_shapes(name, a.shape(), b.shape()), a.dtype());
+  report_cost(name, {&a, &b, &out});
   use_fast(a.dtype()) ? fast::binary(op, a, b, out) : reference::binary(op, a, b, out);
   return out;
 }

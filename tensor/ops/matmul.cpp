@@ -1,6 +1,7 @@
 #include "tensor/ops/matmul.h"
 
 #include "tensor/backend/backend.h"
+#include "tensor/cost.h"
 
 namespace sfumato {
 namespace {
@@ -66,6 +67,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   const Shape batch = broadcast_shapes("matmul", batch_of(left), batch_of(right));
   const Tensor left_batch = as_batch(left, batch), right_batch = as_batch(right, batch);
   Tensor out = Tensor::empty({batch.numel(), left.size(-2), right.size(-1)}, a.dtype());
+  report_cost("matmul", {&left_batch, &right_batch, &out},
+              2.0 * static_cast<double>(out.numel()) * static_cast<double>(left.size(-1)));
   use_fast(a.dtype()) ? fast::matmul(left_batch, right_batch, out) : reference::matmul(left_batch, right_batch, out);
 
   Shape shape = batch;
@@ -96,6 +99,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const int64_t rows = shape.numel();
   const Tensor x_rows = x.contiguous().reshape({rows, inputs});
   Tensor out = Tensor::empty({rows, outputs}, x.dtype());
+  report_cost("linear", {&x_rows, &weight, &out},
+              2.0 * static_cast<double>(rows) * static_cast<double>(inputs) * static_cast<double>(outputs));
   use_fast(x.dtype()) ? fast::linear(x_rows, weight, plain_bias, out)
                       : reference::linear(x_rows, weight, plain_bias, out);
   shape.push_back(outputs);

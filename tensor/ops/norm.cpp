@@ -1,5 +1,6 @@
 #include "tensor/ops/norm.h"
 
+#include "tensor/cost.h"
 #include "tensor/ops/view.h"
 
 namespace sfumato {
@@ -47,6 +48,7 @@ GroupNormResult group_norm(const Tensor& x, const Tensor& weight, const Tensor& 
   const Tensor plain_x = x.contiguous();
   const Tensor plain_weight = contiguous_or_undefined(weight);
   const Tensor plain_bias = contiguous_or_undefined(bias);
+  report_cost("group_norm", {&x, &r.out});
   use_fast(x.dtype()) ? fast::group_norm(plain_x, plain_weight, plain_bias, options, r.out, r.mean, r.rstd)
                       : reference::group_norm(plain_x, plain_weight, plain_bias, options, r.out, r.mean, r.rstd);
   return r;
@@ -73,6 +75,7 @@ GroupNormGradients group_norm_backward(const Tensor& dy,
   const Tensor plain_x = x.contiguous();
   const Tensor plain_weight = contiguous_or_undefined(weight);
   const Tensor plain_bias = contiguous_or_undefined(bias);
+  report_cost(op, {&dy, &x, &g.dx});
   const auto kernel = use_fast(x.dtype()) ? &fast::group_norm_backward : &reference::group_norm_backward;
   kernel(plain_dy, plain_x, mean.contiguous(), rstd.contiguous(), plain_weight, plain_bias, options, g.dx, g.dweight,
          g.dbias);
@@ -83,6 +86,7 @@ Tensor softmax(const Tensor& x, int64_t dim) {
   const int d = normalize_dim("softmax", dim, x.dim());
   const Tensor rows = to_rows(x, d);
   Tensor out = Tensor::empty(rows.shape(), x.dtype());
+  report_cost("softmax", {&rows, &out});
   use_fast(x.dtype()) ? fast::softmax(rows, out) : reference::softmax(rows, out);
   return from_rows(out, d, x.shape());
 }
@@ -92,6 +96,7 @@ Tensor softmax_backward(const Tensor& y, const Tensor& dy, int64_t dim) {
   const int d = normalize_dim("softmax_backward", dim, y.dim());
   const Tensor rows = to_rows(y, d);
   Tensor dx = Tensor::empty(rows.shape(), y.dtype());
+  report_cost("softmax_backward", {&rows, &dy, &dx});
   use_fast(y.dtype()) ? fast::softmax_backward(rows, to_rows(dy, d), dx)
                       : reference::softmax_backward(rows, to_rows(dy, d), dx);
   return from_rows(dx, d, y.shape());

@@ -6,6 +6,7 @@
 
 #include "tensor/backend/backend.h"
 #include "tensor/backend/fast/optim_kernels.h"
+#include "tensor/cost.h"
 #include "tensor/parallel.h"
 
 namespace sfumato {
@@ -137,6 +138,7 @@ void sgd_(Tensor& parameters, const Tensor& gradients, Tensor& momentum, const S
   const OptimKernels& k = kernels();
   float* p = parameters.mutable_data<float>();
   const float* g = gradients.data<float>();
+  report_cost("sgd", {&parameters, &parameters, &gradients});
   if (o.momentum == 0) {
     parallel_for(count, kChunk, [&](int64_t begin, int64_t end) { k.sgd(p + begin, g + begin, end - begin, c); });
     return;
@@ -171,6 +173,7 @@ void adam_(Tensor& parameters, const Tensor& gradients, Tensor& exp_avg, Tensor&
   const float* g = gradients.data<float>();
   float* m = exp_avg.mutable_data<float>();
   float* v = exp_avg_sq.mutable_data<float>();
+  report_cost("adam", {&parameters, &parameters, &gradients, &exp_avg, &exp_avg, &exp_avg_sq, &exp_avg_sq});
   parallel_for(count, kChunk,
                [&](int64_t begin, int64_t end) { k.adam(p + begin, g + begin, m + begin, v + begin, end - begin, c); });
 }
@@ -181,6 +184,7 @@ void lerp_(Tensor& a, const Tensor& b, double weight) {
   const OptimKernels& k = kernels();
   float* to = a.mutable_data<float>();
   const float* from = b.data<float>();
+  report_cost("lerp", {&a, &a, &b});
   parallel_for(a.numel(), kChunk, [&](int64_t begin, int64_t end) {
     k.lerp(to + begin, from + begin, end - begin, static_cast<float>(weight));
   });
@@ -192,6 +196,7 @@ void add_(Tensor& a, const Tensor& b) {
   const OptimKernels& k = kernels();
   float* to = a.mutable_data<float>();
   const float* from = b.data<float>();
+  report_cost("add_", {&a, &a, &b});
   parallel_for(a.numel(), kChunk, [&](int64_t begin, int64_t end) { k.add(to + begin, from + begin, end - begin); });
 }
 
@@ -212,6 +217,7 @@ double sum_of_squares(const Tensor& x) {
   const OptimKernels& k = kernels();
   const float* data = x.data<float>();
   std::vector<double> sums(static_cast<size_t>(chunks));
+  report_cost("sum_of_squares", {&x});
   parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       sums[static_cast<size_t>(i)] = k.sum_of_squares(data + i * kChunk, std::min(kChunk, x.numel() - i * kChunk));

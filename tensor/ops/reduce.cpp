@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "tensor/backend/backend.h"
+#include "tensor/cost.h"
 #include "tensor/ops/elementwise.h"
 
 namespace sfumato {
@@ -34,16 +35,17 @@ Shape reduced_shape(const Shape& shape, uint32_t mask, bool keepdim) {
 
 namespace {
 
-Tensor reduce_masked(std::string_view name, ReduceOp op, const Tensor& x, uint32_t mask, bool keepdim) {
+Tensor reduce_masked(const char* name, ReduceOp op, const Tensor& x, uint32_t mask, bool keepdim) {
   check(x.dtype() == DType::f32 || x.dtype() == DType::f64, name, ": not defined for dtype ", x.dtype(),
         " (f32 and f64 are)");
   const Shape kept = reduced_shape(x.shape(), mask, true);
   Tensor out = Tensor::empty(kept, x.dtype());
+  report_cost(name, {&x, &out});
   use_fast(x.dtype()) ? fast::reduce(op, x, mask, out) : reference::reduce(op, x, mask, out);
   return keepdim ? out : out.reshape(reduced_shape(x.shape(), mask, false));
 }
 
-Tensor extremum(std::string_view name, ReduceOp op, const Tensor& x, const Dims& dim, bool keepdim) {
+Tensor extremum(const char* name, ReduceOp op, const Tensor& x, const Dims& dim, bool keepdim) {
   const uint32_t mask = dim_mask(name, dim, x.dim());
   for (int d = 0; d < x.dim(); ++d) {
     check((mask >> d & 1u) == 0 || x.shape()[d] > 0, name, ": dimension ", d, " of shape ", x.shape(),

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "tensor/backend/backend.h"
+#include "tensor/cost.h"
 #include "tensor/parallel.h"
 
 namespace sfumato {
@@ -92,6 +93,7 @@ Tensor upsample_nearest2d(const Tensor& x, int64_t scale) {
   check_images("upsample_nearest2d", x);
   check_scale("upsample_nearest2d", scale);
   Tensor out = Tensor::empty(enlarged(x.shape(), scale), x.dtype());
+  report_cost("upsample_nearest2d", {&x, &out});
   use_fast(x.dtype()) ? fast::upsample_nearest2d(x.contiguous(), scale, out)
                       : reference::upsample_nearest2d(x.contiguous(), scale, out);
   return out;
@@ -101,6 +103,7 @@ Tensor upsample_nearest2d_backward(const Tensor& dy, int64_t scale) {
   check_images("upsample_nearest2d_backward", dy);
   check_scale("upsample_nearest2d_backward", scale);
   Tensor dx = Tensor::empty(shrunk("upsample_nearest2d_backward", dy.shape(), scale), dy.dtype());
+  report_cost("upsample_nearest2d_backward", {&dy, &dx});
   use_fast(dy.dtype()) ? fast::upsample_nearest2d_backward(dy.contiguous(), scale, dx)
                        : reference::upsample_nearest2d_backward(dy.contiguous(), scale, dx);
   return dx;

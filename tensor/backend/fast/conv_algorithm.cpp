@@ -46,4 +46,13 @@ ConvKernel choose_conv_kernel(ConvPass pass, const Shape& x, const Shape& weight
   return winograd ? ConvKernel::winograd : ConvKernel::direct;
 }
 
+const char* name_of(ConvKernel kernel) {
+  switch (kernel) {
+    case ConvKernel::direct: return "direct";
+    case ConvKernel::pointwise: return "pointwise";
+    case ConvKernel::winograd: break;
+  }
+  return "winograd";
+}
+
 }  // namespace sfumato::fast

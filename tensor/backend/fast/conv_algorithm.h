@@ -19,5 +19,7 @@ enum class ConvKernel {
 // `x` is the input's shape and `weight` the weight's in every pass. conv_algorithm() (ops/conv.h) overrides the rule
 // where Winograd applies.
 ConvKernel choose_conv_kernel(ConvPass pass, const Shape& x, const Shape& weight, const Conv2dOptions& options);
+// "direct", "pointwise" or "winograd".
+const char* name_of(ConvKernel kernel);
 
 }  // namespace sfumato::fast

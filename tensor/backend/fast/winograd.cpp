@@ -4,6 +4,7 @@
 
 #include "tensor/backend/fast/isa.h"
 #include "tensor/backend/fast/winograd_kernels.h"
+#include "tensor/dry_run.h"
 
 namespace sfumato::fast {
 namespace {
@@ -56,16 +57,19 @@ size_t winograd_workspace_bytes(const WinogradShape& shape, WinogradPass pass) {
 
 void winograd_forward(
     const WinogradShape& shape, const float* x, const float* weight, const float* bias, float* y, void* workspace) {
+  if (dry_run()) return;
   kernels().forward(shape, x, weight, bias, y, workspace, omp_get_max_threads());
 }
 
 void winograd_backward_data(
     const WinogradShape& shape, const float* dy, const float* weight, float* dx, void* workspace) {
+  if (dry_run()) return;
   kernels().backward_data(shape, dy, weight, dx, workspace, omp_get_max_threads());
 }
 
 void winograd_backward_weight(
     const WinogradShape& shape, const float* x, const float* dy, float* dweight, void* workspace) {
+  if (dry_run()) return;
   kernels().backward_weight(shape, x, dy, dweight, workspace, omp_get_max_threads());
 }
 

@@ -10,6 +10,7 @@
 #include "tensor/backend/onednn/plan.h"
 #include "tensor/backend/workspace.h"
 #include "tensor/check.h"
+#include "tensor/dry_run.h"
 #include "tensor/parallel.h"
 
 namespace sfumato {
@@ -71,7 +72,9 @@ void execute(const dnnl::primitive& primitive,
   if (bytes > 0) {
     arguments.emplace(DNNL_ARG_SCRATCHPAD, memory_at(scratchpad, scratch.data()));
   }
-  primitive.execute(stream, arguments);
+  if (!dry_run()) {
+    primitive.execute(stream, arguments);
+  }
 }
 
 }  // namespace

@@ -1,0 +1,56 @@
+#include "diffusion/model/network.h"
+
+#include <nlohmann/json.hpp>
+
+#include "diffusion/model/mlp.h"
+#include "diffusion/model/unet.h"
+
+namespace sfumato {
+namespace {
+
+template <class Network, class Config>
+std::unique_ptr<DenoisingNetwork> build(std::string_view text, std::string_view source) {
+  return std::make_unique<Network>(Config::from_json(text, source));
+}
+
+constexpr NetworkKind kKinds[] = {
+    {"UNet2DModel", "diffusers", "unet", &build<UNet, UNetConfig>},
+    {"MlpDenoiser", "sfumato", "mlp", &build<MlpDenoiser, MlpConfig>},
+};
+
+}  // namespace
+
+std::span<const NetworkKind> network_kinds() { return kKinds; }
+
+const NetworkKind& network_kind(std::string_view class_name) {
+  std::string known;
+  for (const NetworkKind& kind : kKinds) {
+    if (kind.class_name == class_name) {
+      return kind;
+    }
+    known += (known.empty() ? "" : ", ") + std::string(kind.class_name);
+  }
+  detail::fail("network class '", class_name, "' is not supported (", known, " are)");
+}
+
+std::unique_ptr<DenoisingNetwork> network_from_json(std::string_view text, std::string_view source) {
+  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  // What is no JSON object is left to the reader of the usual class, which says what is wrong with it.
+  std::string name = "UNet2DModel";
+  if (json.is_object() && json.contains("_class_name")) {
+    const auto& value = json["_class_name"];
+    check(value.is_string(), source, ": _class_name must be a string, got ", value.dump());
+    name = value.get<std::string>();
+  }
+  try {
+    return network_kind(name).from_json(text, source);
+  } catch (const Error& error) {
+    const std::string_view message = error.what();
+    if (message.starts_with(source)) {
+      throw;
+    }
+    detail::fail(source, ": ", message);
+  }
+}
+
+}  // namespace sfumato

@@ -1,0 +1,47 @@
+// The networks that diffusion can train, save and sample, behind one interface.
+//
+//   std::unique_ptr<DenoisingNetwork> net = network_kind("UNet2DModel").from_json(text, "unet/config.json");
+//   Variable output = (*net)(x_t, t);                // x_t (N, net->sample_shape()...), t (N) in 0..T-1
+//
+// The training loop, model folders, samplers and the command line know only this interface. Adding a network: derive
+// from DenoisingNetwork, add its kind to the table in network.cpp, and its keys to TrainConfig::make_network().
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "nn/module.h"
+
+namespace sfumato {
+
+class DenoisingNetwork : public Module {
+ public:
+  // The prediction for noisy samples x (N, sample shape...) at times t (N): noise, x_0 or v, as the schedule's
+  // prediction type says. Throws when the shapes do not fit.
+  virtual Variable operator()(const Variable& x, const Tensor& t) const = 0;
+  // Of one sample: (C, H, W) for images, (D) for points.
+  virtual Shape sample_shape() const = 0;
+  // Its NetworkKind's name, and what its config.json says (the class name included).
+  virtual std::string class_name() const = 0;
+  virtual std::string config_json() const = 0;
+};
+
+// How a kind of network appears in a model folder.
+struct NetworkKind {
+  std::string_view class_name;  // `_class_name` in config.json
+  std::string_view library;     // whose class that is: "diffusers" or "sfumato"
+  std::string_view folder;      // where config.json and the weights are: "unet"
+  // Throws Error naming `source` for a configuration that cannot be built. Parameters have no values yet.
+  std::unique_ptr<DenoisingNetwork> (*from_json)(std::string_view text, std::string_view source);
+};
+
+std::span<const NetworkKind> network_kinds();
+// Throws Error naming those that exist.
+const NetworkKind& network_kind(std::string_view class_name);
+
+// Builds what a config.json describes; without a `_class_name` it is a UNet2DModel. Throws Error.
+std::unique_ptr<DenoisingNetwork> network_from_json(std::string_view text, std::string_view source);
+
+}  // namespace sfumato
