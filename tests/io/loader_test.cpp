@@ -8,6 +8,7 @@
 
 #include "catch.h"
 #include "diffusion/data/image_dataset.h"
+#include "tensor/allocator.h"
 #include "tensor/parallel.h"
 
 using namespace sfumato;
@@ -38,6 +39,39 @@ class Numbers : public Dataset {
 
  private:
   int64_t size_;
+};
+
+// Sample i is i. Early rows of a batch take longer than late ones; two samples may fail, the one before only when the
+// other has.
+class Tricky : public Dataset {
+ public:
+  explicit Tricky(int64_t size) : size_(size) {}
+  int64_t size() const override { return size_; }
+  Shape sample_shape() const override { return {1}; }
+  void read(int64_t index, float* out, const SampleRandom&) const override {
+    const int now = ++inside_;
+    for (int most = most_at_once; now > most && !most_at_once.compare_exchange_weak(most, now);) {
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(200 * (10 - index % 10)));
+    if (index == slow_failure) wait_for_quick_failure();
+    --inside_;
+    if (index == quick_failure) failed_ = true;
+    if (index == slow_failure || index == quick_failure) throw std::runtime_error("sample " + std::to_string(index));
+    *out = static_cast<float>(index);
+  }
+
+  mutable std::atomic<int> most_at_once{0};
+  int64_t slow_failure = -1, quick_failure = -1;
+
+ private:
+  // Not for ever: a single thread never comes to the other sample.
+  void wait_for_quick_failure() const {
+    for (int tries = 0; !failed_ && tries < 20; ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+
+  int64_t size_;
+  mutable std::atomic<int> inside_{0};
+  mutable std::atomic<bool> failed_{false};
 };
 
 // The first `count` samples as the loader gives them.
@@ -84,12 +118,16 @@ TEST_CASE("loader: every epoch holds each sample once, in an order of its own, a
   CHECK(orders.size() == 4);  // a permutation that ignores the epoch would give 1
 }
 
-TEST_CASE("loader: the sequence does not depend on batch size, prefetching or where it starts", "[io][loader]") {
+TEST_CASE("loader: the sequence does not depend on batch size, threads, prefetching or where it starts",
+          "[io][loader]") {
   const LoaderOptions one{.batch_size = 1, .seed = 7, .horizontal_flip = true};
   const auto expected = sequence(one, 120);
   for (const int64_t batch : {2, 3, 24, 64}) {  // 24 and 64 are longer than an epoch
-    for (const int prefetch : {0, 1, 5}) {
-      CHECK(sequence({.batch_size = batch, .seed = 7, .horizontal_flip = true, .prefetch = prefetch}, 120) == expected);
+    for (const auto& [prefetch, threads] : {std::pair{0, 4}, {3, 0}, {1, 1}, {5, 1}, {1, 4}, {2, 4}, {5, 4}}) {
+      INFO(batch << " " << prefetch << " " << threads);
+      CHECK(
+          sequence({.batch_size = batch, .seed = 7, .horizontal_flip = true, .prefetch = prefetch, .threads = threads},
+                   120) == expected);
     }
   }
   const LoaderOptions resumed{.batch_size = 3, .seed = 7, .first_step = 13, .horizontal_flip = true};
@@ -120,9 +158,10 @@ TEST_CASE("loader: without shuffling the order is the dataset's", "[io][loader]"
   CHECK(loader.next().images.to_vector() == std::vector<double>{1, 1.5, 2, 2.5, 0, 0.5, 1, 1.5});
 }
 
-TEST_CASE("loader: reads ahead as far as it was told, in a thread that opens no parallel region", "[io][loader]") {
+TEST_CASE("loader: reads ahead as far as it was told, in threads that open no parallel region", "[io][loader]") {
+  const int threads = GENERATE(1, 3);
   const auto numbers = std::make_shared<Numbers>(100);
-  DataLoader loader(numbers, {.batch_size = 5, .prefetch = 3});
+  DataLoader loader(numbers, {.batch_size = 5, .prefetch = 3, .threads = threads});
   for (int tries = 0; numbers->reads < 15 && tries < 2000; ++tries) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
@@ -140,8 +179,8 @@ TEST_CASE("loader: an exception in its thread surfaces in next(), after the good
           "[io][loader]") {
   const auto numbers = std::make_shared<Numbers>(10);
   numbers->broken = 7;
-  for (const int prefetch : {0, 4}) {
-    DataLoader loader(numbers, {.batch_size = 3, .shuffle = false, .prefetch = prefetch});
+  for (const auto& [prefetch, threads] : {std::pair{0, 0}, {4, 0}, {1, 1}, {4, 1}, {4, 4}}) {
+    DataLoader loader(numbers, {.batch_size = 3, .shuffle = false, .prefetch = prefetch, .threads = threads});
     CHECK(loader.next().step == 0);
     CHECK(loader.next().step == 1);
     CHECK_THROWS_WITH(loader.next(), "sample is broken");
@@ -149,17 +188,59 @@ TEST_CASE("loader: an exception in its thread surfaces in next(), after the good
   }
 }
 
-TEST_CASE("loader: ends its thread at once, whatever that is doing", "[io][loader]") {
+TEST_CASE("loader: of several failures in a batch the first sample's is reported, whenever it happens",
+          "[io][loader]") {
+  const auto expect = [](int64_t slow, int64_t quick, int threads, const std::string& message) {
+    const auto tricky = std::make_shared<Tricky>(16);
+    tricky->slow_failure = slow;
+    tricky->quick_failure = quick;
+    DataLoader loader(tricky, {.batch_size = 8, .shuffle = false, .prefetch = 4, .threads = threads});
+    INFO(slow << " " << quick << " " << threads);
+    for (int i = 0; i < 2; ++i) CHECK_THROWS_WITH(loader.next(), message);
+  };
+  for (const int threads : {0, 1, 2, 8}) {
+    expect(3, 6, threads, "sample 3");
+    expect(6, 3, threads, "sample 3");
+    expect(11, 6, threads, "sample 6");  // 11 is in the batch after
+    expect(6, 11, threads, "sample 6");
+  }
+}
+
+TEST_CASE("loader: several threads read at the same time, and batches of slow samples stay in order", "[io][loader]") {
+  const auto tricky = std::make_shared<Tricky>(40);
+  DataLoader loader(tricky, {.batch_size = 10, .shuffle = false, .prefetch = 2, .threads = 3});
+  for (int step = 0; step < 8; ++step) {
+    const Batch batch = loader.next();
+    CHECK(batch.step == step);
+    for (int i = 0; i < 10; ++i) CHECK(batch.images.data<float>()[i] == static_cast<float>((step * 10 + i) % 40));
+  }
+  CHECK(tricky->most_at_once >= 2);
+  CHECK(tricky->most_at_once <= 3);
+}
+
+TEST_CASE("loader: once it runs, batches come from memory that was there", "[io][loader]") {
+  DataLoader loader(std::make_shared<Numbers>(1000), {.batch_size = 64, .prefetch = 2, .threads = 2});
+  for (int i = 0; i < 10; ++i) loader.next();
+  const auto before = allocator_stats();
+  for (int i = 0; i < 100; ++i) loader.next();
+  const auto after = allocator_stats();
+  CHECK(after.allocations - before.allocations > 150);  // images and labels, but for batches read before or not yet
+  // The threads may be further ahead than they were at any time before, by the images and labels of two batches.
+  CHECK(after.system_calls - before.system_calls <= 4);
+}
+
+TEST_CASE("loader: ends its threads at once, whatever they are doing", "[io][loader]") {
+  const int threads = GENERATE(1, 4);
   const auto slow = std::make_shared<Numbers>(1000);
   slow->delay_ms = 5;
   const auto begin = std::chrono::steady_clock::now();
   {
-    DataLoader reading(slow, {.batch_size = 1000});  // a batch takes 5 s
+    DataLoader reading(slow, {.batch_size = 1000, .threads = threads});  // a batch takes 5 s, or a quarter
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(2));
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::milliseconds(600));
   for (int i = 0; i < 50; ++i) {
-    DataLoader loader(std::make_shared<Numbers>(10), {.batch_size = 2});
+    DataLoader loader(std::make_shared<Numbers>(10), {.batch_size = 2, .threads = threads});
     if (i % 2 == 0) loader.next();
     DataLoader moved = std::move(loader);
     CHECK(moved.next().step == (i % 2 == 0 ? 1 : 0));
@@ -173,6 +254,7 @@ TEST_CASE("loader: options out of range are refused", "[io][loader]") {
   CHECK_THROWS_AS(DataLoader(numbers, {.batch_size = 0}), Error);
   CHECK_THROWS_AS(DataLoader(numbers, {.first_step = -1}), Error);
   CHECK_THROWS_AS(DataLoader(numbers, {.prefetch = -1}), Error);
+  CHECK_THROWS_AS(DataLoader(numbers, {.threads = -1}), Error);
 }
 
 TEST_CASE("sample random: a function of seed, purpose and sample, not of the scope in force", "[io][loader]") {
@@ -195,6 +277,7 @@ TEST_CASE("image dataset: bytes become [-1, 1], in the middle of a larger canvas
   CHECK(plain.size() == 2);
   CHECK(plain.sample_shape() == Shape{1, 2, 3});
   CHECK(plain.label(1) == 9);
+  CHECK(plain.num_classes() == 10);
   float out[25];
   plain.read(0, out, random);
   CHECK(out[0] == -1.0f);
@@ -216,5 +299,8 @@ TEST_CASE("image dataset: bytes become [-1, 1], in the middle of a larger canvas
   CHECK_THROWS_AS(plain.label(-1), Error);
   CHECK_THROWS_AS(ImageDataset({data.images, tensor_of({1}, {1}, DType::i64)}), Error);
   CHECK_THROWS_AS(ImageDataset({zeros({2, 1, 2, 3}), {}}), Error);
+  CHECK_THROWS_AS(ImageDataset({data.images, tensor_of({-1, 0}, {2}, DType::i64)}), Error);
+  CHECK_THROWS_AS(ImageDataset({data.images, data.labels, {"4", "9"}}), Error);
+  CHECK(ImageDataset({data.images, tensor_of({0, 1}, {2}, DType::i64), {"a", "b", "c"}}).num_classes() == 3);
   CHECK_FALSE(ImageDataset({data.images, {}}).has_labels());
 }
