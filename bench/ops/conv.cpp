@@ -1,75 +1,79 @@
-// Convolutions at the U-Nets' shapes: the three passes, from and to plain NCHW.
-#include <benchmark/benchmark.h>
-#include <fmt/format.h>
-
-#include "bench/registry.h"
+// Convolutions at the U-Nets' shapes, from and to plain NCHW: the three passes, and all of them with autograd around.
+// Where there are two algorithms each is measured, and so is the one that ConvAlgorithm::auto_ picks.
 #include "tensor/ops/conv.h"
+
+#include <utility>
+
+#include "autograd/variable.h"
+#include "bench/measure.h"
+#include "bench/ops/shapes.h"
+#include "bench/registry.h"
 #include "tensor/random.h"
 
 namespace sfumato::bench {
 namespace {
 
-struct ConvShape {
-  int64_t batch, in, out, size;
+class AlgorithmScope {
+ public:
+  explicit AlgorithmScope(ConvAlgorithm algorithm) : previous_(conv_algorithm()) { set_conv_algorithm(algorithm); }
+  ~AlgorithmScope() { set_conv_algorithm(previous_); }
+  AlgorithmScope(const AlgorithmScope&) = delete;
+  AlgorithmScope& operator=(const AlgorithmScope&) = delete;
+
+ private:
+  ConvAlgorithm previous_;
 };
 
-constexpr ConvShape kShapes[] = {
-    {16, 128, 128, 32}, {16, 256, 256, 16}, {16, 256, 256, 8}, {16, 512, 256, 8},
-    {64, 32, 32, 28},   {64, 64, 64, 14},   {64, 128, 128, 7},
-};
-
-// Multiply-adds count two.
-double flops_of(const ConvShape& s) { return 2.0 * 9 * static_cast<double>(s.batch * s.in * s.out * s.size * s.size); }
-
-void set_rate(benchmark::State& state, double flops) {
-  state.counters["GFLOP/s"] =
-      benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1000);
-}
-
-void add(const std::string& pass, const ConvShape& s, void (*body)(benchmark::State&, const ConvShape&)) {
-  const std::string name = fmt::format("conv/{}/{}x{}-{}@{}", pass, s.batch, s.in, s.out, s.size);
-  benchmark::RegisterBenchmark(name.c_str(),
-                               [=](benchmark::State& state) {
-                                 body(state, s);
-                                 set_rate(state, flops_of(s));
-                               })
-      ->UseRealTime()
-      ->Unit(benchmark::kMillisecond);
-}
+using Pass = void (*)(benchmark::State&, const ConvShape&);
 
 void forward(benchmark::State& state, const ConvShape& s) {
-  const Tensor x = randn({s.batch, s.in, s.size, s.size}, "bench-x");
-  const Tensor w = randn({s.out, s.in, 3, 3}, "bench-w");
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(conv2d(x, w, {}, {.padding = 1}).raw_data());
-  }
+  const Tensor x = randn(s.x(), "x"), w = randn(s.weight(), "w");
+  measure(state, [&] { return conv2d(x, w, {}, s.options()); });
 }
 
 void backward_input(benchmark::State& state, const ConvShape& s) {
-  const Tensor dy = randn({s.batch, s.out, s.size, s.size}, "bench-x");
-  const Tensor w = randn({s.out, s.in, 3, 3}, "bench-w");
-  for (auto _ : state) {
-    const Tensor dx = conv2d_backward_input(dy, w, {s.batch, s.in, s.size, s.size}, {.padding = 1});
-    benchmark::DoNotOptimize(dx.raw_data());
-  }
+  const Tensor dy = randn(s.y(), "dy"), w = randn(s.weight(), "w");
+  measure(state, [&] { return conv2d_backward_input(dy, w, s.x(), s.options()); });
 }
 
 void backward_weight(benchmark::State& state, const ConvShape& s) {
-  const Tensor x = randn({s.batch, s.in, s.size, s.size}, "bench-x");
-  const Tensor dy = randn({s.batch, s.out, s.size, s.size}, "bench-y");
-  for (auto _ : state) {
-    const Tensor dw = conv2d_backward_weight(x, dy, {s.out, s.in, 3, 3}, {.padding = 1});
-    benchmark::DoNotOptimize(dw.raw_data());
-  }
+  const Tensor x = randn(s.x(), "x"), dy = randn(s.y(), "dy");
+  measure(state, [&] { return conv2d_backward_weight(x, dy, s.weight(), s.options()); });
+}
+
+void forward_backward(benchmark::State& state, const ConvShape& s) {
+  Variable x(randn(s.x(), "x"), true), w(randn(s.weight(), "w"), true), b(randn({s.out}, "b"), true);
+  const Tensor dy = randn(s.y(), "dy");
+  measure(state, [&] {
+    for (Variable* leaf : {&x, &w, &b}) {
+      leaf->zero_grad();
+    }
+    conv2d(x, w, b, s.options()).backward(dy);
+  });
+}
+
+void add_pass(const char* pass, Pass body, const ConvShape& shape, ConvAlgorithm algorithm, const char* suffix) {
+  add_benchmark(fmt::format("conv/{}/{}{}", pass, shape.name(), suffix), benchmark::kMillisecond,
+                [=](benchmark::State& state) {
+                  const AlgorithmScope scope(algorithm);
+                  body(state, shape);
+                });
 }
 
 }  // namespace
 
 void register_conv() {
-  for (const ConvShape& shape : kShapes) {
-    add("forward", shape, forward);
-    add("backward_input", shape, backward_input);
-    add("backward_weight", shape, backward_weight);
+  const std::pair<const char*, Pass> passes[] = {
+      {"forward", forward}, {"backward_input", backward_input}, {"backward_weight", backward_weight}};
+  for (const ConvShape& shape : conv_shapes()) {
+    for (const auto& [name, body] : passes) {
+      add_pass(name, body, shape, ConvAlgorithm::auto_, "");
+      if (fast_backend_available() && shape.has_winograd()) {
+        add_pass(name, body, shape, ConvAlgorithm::direct, "/direct");
+        add_pass(name, body, shape, ConvAlgorithm::winograd, "/winograd");
+      }
+    }
+    add_pass("forward_backward", forward_backward, shape, ConvAlgorithm::auto_, "");
   }
 }
 

@@ -1,39 +1,29 @@
-// Matrix products: a square one, and those of the U-Net's attention.
-#include <benchmark/benchmark.h>
-#include <fmt/format.h>
-
-#include "bench/registry.h"
+// Matrix products: a square one, and those of the U-Net's attention and linear layers.
 #include "tensor/ops/matmul.h"
+
+#include "bench/measure.h"
+#include "bench/ops/shapes.h"
+#include "bench/registry.h"
+#include "tensor/ops/view.h"
 #include "tensor/random.h"
 
 namespace sfumato::bench {
 namespace {
 
-struct MatmulShape {
-  int64_t batch, m, k, n;
-};
-
-constexpr MatmulShape kShapes[] = {{1, 1024, 1024, 1024}, {16, 256, 256, 256}, {64, 49, 96, 49}, {1, 128, 512, 256}};
-
-void run(benchmark::State& state, const MatmulShape& s) {
-  const Tensor a = randn({s.batch, s.m, s.k}, "bench-a");
-  const Tensor b = randn({s.batch, s.k, s.n}, "bench-b");
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(matmul(a, b).raw_data());
-  }
-  const double flops = 2.0 * static_cast<double>(s.batch * s.m * s.k * s.n);
-  state.counters["GFLOP/s"] =
-      benchmark::Counter(flops * 1e-9, benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1000);
+// (batch, rows, columns), which lies in memory as it says or the other way round.
+Tensor operand(int64_t batch, int64_t rows, int64_t columns, bool transposed, const char* purpose) {
+  return transposed ? transpose(randn({batch, columns, rows}, purpose), 1, 2) : randn({batch, rows, columns}, purpose);
 }
 
 }  // namespace
 
 void register_matmul() {
-  for (const MatmulShape& shape : kShapes) {
-    const std::string name = fmt::format("matmul/{}x{}x{}x{}", shape.batch, shape.m, shape.k, shape.n);
-    benchmark::RegisterBenchmark(name.c_str(), [shape](benchmark::State& state) { run(state, shape); })
-        ->UseRealTime()
-        ->Unit(benchmark::kMicrosecond);
+  for (const MatmulShape& s : matmul_shapes()) {
+    add_benchmark("matmul/" + s.name(), benchmark::kMicrosecond, [s](benchmark::State& state) {
+      const Tensor a = operand(s.batch, s.m, s.k, s.a_transposed, "a");
+      const Tensor b = operand(s.batch, s.k, s.n, s.b_transposed, "b");
+      measure(state, [&] { return matmul(a, b); });
+    });
   }
 }
 

@@ -1,63 +1,174 @@
-// `sfumato info`: what this build is, what it runs on, and the presets.
+// `sfumato info`: what this build is and what it runs on; with --config, what a training run would need.
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <cstdio>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "diffusion/cli/exit_codes.h"
 #include "diffusion/cli/verbs.h"
-#include "diffusion/model/unet.h"
+#include "diffusion/data/open.h"
 #include "diffusion/train/config.h"
 #include "diffusion/train/environment.h"
+#include "diffusion/train/plan.h"
+#include "tensor/allocator.h"
+#include "tensor/backend/info.h"
+#include "tensor/io/file.h"
+#include "tensor/parallel.h"
 
 namespace sfumato::cli {
 namespace {
 
-// Channels of the data that a preset is made for, which its configuration leaves to the data.
-Shape preset_image(std::string_view name) { return name.starts_with("cifar") ? Shape{3, 32, 32} : Shape{1, 28, 28}; }
+using Json = nlohmann::ordered_json;
 
-nlohmann::json describe() {
-  nlohmann::json json = nlohmann::json::parse(environment_json());
-  for (const std::string_view name : preset_names()) {
-    const TrainConfig config = TrainConfig::from_toml(preset_text(name), std::string(name));
-    Shape image = preset_image(name);
-    if (config.image_size > 0) {
-      image = {image[0], config.image_size, config.image_size};
-    }
-    json["presets"][std::string(name)] = {{"parameters", UNet(config.unet_config(image)).num_parameters()},
-                                          {"steps", config.steps},
-                                          {"batch_size", config.batch_size}};
-  }
-  return json;
+constexpr size_t kConfigLimit = size_t{1} << 20;
+
+struct InfoArguments {
+  std::string config, data;
+  std::vector<int64_t> sample_shape;
+  std::vector<std::string> assignments;
+};
+
+double gibibytes(double bytes) { return bytes / static_cast<double>(1 << 30); }
+
+Json describe_machine(const Common& common) {
+  const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  return {{"sfumato", kVersion},
+          {"cpu", cpu_name()},
+          {"instruction_set", instruction_set_name()},
+          {"memory_bytes", memory},
+          {"threads", num_threads()},
+          {"threads_from", common.threads > 0 ? "--threads" : num_threads_origin()},
+          {"onednn", onednn_version()},
+          {"openmp", openmp_version()},
+          {"mpi", "none"},
+          {"allocator", "caching; 64-byte alignment, huge pages from 1 MiB"},
+          {"compiler", __VERSION__}};
 }
 
-int info(const Common& common) {
-  const nlohmann::json json = describe();
+Json presets() {
+  Json list = Json::object();
+  for (const std::string_view name : preset_names()) {
+    const TrainConfig config = TrainConfig::from_toml(preset_text(name), std::string(name));
+    list[std::string(name)] = {{"steps", config.steps}, {"batch_size", config.batch_size}, {"network", config.network}};
+  }
+  return list;
+}
+
+int show_machine(const Common& common) {
+  Json json = describe_machine(common);
   if (common.json) {
+    json["presets"] = presets();
     std::puts(json.dump().c_str());
     return kOk;
   }
+  json["memory_bytes"] = fmt::format("{:.1f} GiB", gibibytes(json["memory_bytes"].get<double>()));
   for (const auto& [key, value] : json.items()) {
-    if (key != "presets") {
-      fmt::print("{:16} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
-    }
+    fmt::print("{:16} {}\n", key == "memory_bytes" ? "memory" : key,
+               value.is_string() ? value.get<std::string>() : value.dump());
   }
-  for (const auto& [name, preset] : json["presets"].items()) {
-    fmt::print("preset {:9} {} parameters, {} steps of {} images\n", name, preset["parameters"].dump(),
-               preset["steps"].dump(), preset["batch_size"].dump());
+  const Json known = presets();
+  for (const auto& [name, preset] : known.items()) {
+    fmt::print("preset           {}: {} steps of {} with a {}\n", name, preset["steps"].dump(),
+               preset["batch_size"].dump(), preset["network"].get<std::string>());
   }
+  return kOk;
+}
+
+// The shape of a sample: told, or that of the data, or what the network is usually trained on.
+Shape sample_shape_of(const InfoArguments& arguments, const TrainConfig& config, bool is_cifar) {
+  if (!arguments.sample_shape.empty()) {
+    return Shape(std::span<const int64_t>(arguments.sample_shape));
+  }
+  if (!arguments.data.empty()) {
+    return open_dataset(arguments.data, {.image_size = config.image_size, .channels = config.channels})->sample_shape();
+  }
+  if (config.network == "mlp") {
+    return {2};
+  }
+  const int64_t side = config.image_size > 0 ? config.image_size : is_cifar ? 32 : 28;
+  return {config.channels > 0 ? config.channels : is_cifar ? 3 : 1, side, side};
+}
+
+bool is_preset(const std::string& name) {
+  const auto names = preset_names();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+int show_plan(const InfoArguments& arguments, const Common& common) {
+  const bool preset = is_preset(arguments.config);
+  TrainConfig config = preset ? TrainConfig::from_toml(preset_text(arguments.config), arguments.config)
+                              : TrainConfig::from_toml(read_file(arguments.config, kConfigLimit), arguments.config);
+  for (const std::string& assignment : arguments.assignments) {
+    config.set(assignment);
+  }
+  config.validate();
+  const Shape sample = sample_shape_of(arguments, config, !preset || arguments.config.starts_with("cifar"));
+  const MachineRates machine = measure_machine();
+  const StepPlan plan = plan_step(config, sample, machine);
+  if (common.json) {
+    const Json json{{"config", arguments.config},
+                    {"sample_shape", std::vector<int64_t>(sample.begin(), sample.end())},
+                    {"batch_size", config.batch_size},
+                    {"micro_batch", config.micro_batch},
+                    {"parameters", plan.parameters},
+                    {"forward_macs", plan.forward_macs},
+                    {"step_flops", plan.step_flops},
+                    {"step_bytes", plan.step_bytes},
+                    {"ops", plan.ops},
+                    {"state_bytes", plan.state_bytes},
+                    {"peak_bytes", plan.peak_bytes},
+                    {"seconds_per_step", plan.seconds},
+                    {"matmul_flops_per_second", machine.matmul_flops},
+                    {"bytes_per_second", machine.bytes_per_second},
+                    {"threads", num_threads()}};
+    std::puts(json.dump().c_str());
+    return kOk;
+  }
+  fmt::print("config           {}, samples of {}\n", arguments.config, to_string(sample));
+  fmt::print("parameters       {}\n", plan.parameters);
+  const bool large = plan.forward_macs >= 1e8;
+  fmt::print("forward pass     {:.3f} {}MAC per sample\n", plan.forward_macs * (large ? 1e-9 : 1e-6), large ? 'G' : 'M');
+  fmt::print("optimiser step   {:.1f} GFLOP in {} ops, {} samples in micro-batches of {}\n", plan.step_flops * 1e-9,
+             plan.ops, config.batch_size, config.micro_batch);
+  fmt::print("memory           {:.3f} GiB at the peak of a step, {:.3f} GiB kept between steps\n",
+             gibibytes(static_cast<double>(plan.peak_bytes)), gibibytes(static_cast<double>(plan.state_bytes)));
+  fmt::print("time             about {:.3g} s per step, {:.3g} samples/s ({} threads, matmul {:.0f} GFLOP/s, memory {:.0f} GB/s)\n",
+             plan.seconds, static_cast<double>(config.batch_size) / plan.seconds, num_threads(),
+             machine.matmul_flops * 1e-9, machine.bytes_per_second * 1e-9);
   return kOk;
 }
 
 }  // namespace
 
 Verb add_info(CLI::App& app, Common& common) {
-  CLI::App* verb = app.add_subcommand("info", "Show versions, instruction set, threads and presets");
+  auto arguments = std::make_shared<InfoArguments>();
+  CLI::App* verb = app.add_subcommand("info", "Show the machine and this build, or what a training run would need");
+  auto* config = verb->add_option("--config", arguments->config,
+                                  "A preset or a TOML file: its parameters, arithmetic, peak memory and seconds per step");
+  verb->add_option("--data", arguments->data, "With --config: take the shape of a sample from this data")
+      ->needs(config);
+  verb->add_option("--sample-shape", arguments->sample_shape, "With --config: the shape of a sample, as 3,32,32")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber)
+      ->needs(config);
+  verb->add_option("--set", arguments->assignments, "With --config: change one key: --set micro_batch=8")
+      ->type_name("KEY=VALUE")
+      ->needs(config);
   add_common_options(*verb, common);
-  verb->footer("Examples:\n  sfumato info\n  sfumato info --json");
-  return [&common] {
+  verb->footer(R"(Examples:
+  sfumato info
+  sfumato info --config cifar10-ddpm
+  sfumato info --config my.toml --sample-shape 1,64,64 --set batch_size=32 --json
+
+Parameters, arithmetic and memory are counted in a dry run of the real training step; the seconds are an estimate from
+this machine's speed, measured for a quarter of a second. Without --data or --sample-shape a preset's usual data is
+assumed, for a file colour images of 32 x 32 or of its image_size.)");
+  return [arguments, &common] {
     apply(common);
-    return info(common);
+    return arguments->config.empty() ? show_machine(common) : show_plan(*arguments, common);
   };
 }
 

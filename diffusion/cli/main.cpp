@@ -75,7 +75,7 @@ int run(int argc, char** argv) {
   app.footer("Run 'sfumato VERB --help' for the options and examples of a verb.");
   Common common;
   std::vector<std::pair<CLI::App*, Verb>> verbs;
-  for (auto* add : {&add_train, &add_sample, &add_info}) {
+  for (auto* add : {&add_train, &add_sample, &add_forward, &add_inspect, &add_info}) {
     const Verb verb = (*add)(app, common);
     verbs.emplace_back(app.get_subcommands(nullptr).back(), verb);
   }

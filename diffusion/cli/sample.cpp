@@ -11,7 +11,7 @@
 
 #include "diffusion/cli/exit_codes.h"
 #include "diffusion/cli/verbs.h"
-#include "diffusion/image/png.h"
+#include "diffusion/pipeline/picture.h"
 #include "diffusion/pipeline/sample.h"
 #include "diffusion/train/progress.h"
 #include "diffusion/train/run_directory.h"
@@ -48,11 +48,20 @@ void require_writable_folder(const std::string& out) {
   }
 }
 
-void write_samples(const std::string& out, const Tensor& images) {
+// The start that a file gives, checked against the network: (N, sample shape...), heights and widths may differ.
+Tensor read_start(const std::string& path, const DenoisingNetwork& network) {
+  const Tensor x_T = SafetensorsReader(path).read("x_T").to(DType::f32);
+  const Shape sample = network.sample_shape();
+  check(x_T.dim() == sample.rank() + 1 && x_T.size(1) == sample[0], path, ": tensor x_T must be (N, ", sample[0],
+        sample.rank() == 3 ? ", H, W), got " : "), got ", x_T.shape());
+  return x_T;
+}
+
+void write_samples(const std::string& out, const Tensor& samples) {
   if (out.ends_with(".safetensors")) {
-    save_safetensors(out, {{"samples", images}});
+    save_safetensors(out, {{"samples", samples}});
   } else {
-    save_image_grid(out, images);
+    save_picture(out, samples);
   }
 }
 
@@ -61,26 +70,23 @@ int sample(SampleArguments arguments, const Common& common) {
   require_writable_folder(arguments.out);
   override_scheduler(arguments, pipeline.scheduler);
   if (!arguments.noise.empty()) {
-    const Tensor x_T = SafetensorsReader(arguments.noise).read("x_T").to(DType::f32);
-    check(x_T.dim() == 4 && x_T.size(1) == pipeline.unet->config().in_channels, arguments.noise,
-          ": tensor x_T must be (N, ", pipeline.unet->config().in_channels, ", H, W), got ", x_T.shape());
-    arguments.options.x_T = x_T;
-    arguments.options.num = x_T.size(0);
+    arguments.options.x_T = read_start(arguments.noise, *pipeline.network);
+    arguments.options.num = arguments.options.x_T.size(0);
   }
   std::optional<Progress> progress;
   arguments.options.progress = [&](int64_t done, int64_t total) {
     if (!progress) {
-      progress.emplace("sample", total, 0, 1, "image steps");
+      progress.emplace("sample", total, 0, 1, "sample steps");
     }
-    progress->update(done, fmt::format("{} images", arguments.options.num));
+    progress->update(done, fmt::format("{} samples", arguments.options.num));
   };
-  const Tensor images = sample_images(pipeline, arguments.options);
+  const Tensor samples = draw_samples(pipeline, arguments.options);
   if (progress) {
     progress->finish();
   }
-  write_samples(arguments.out, images);
+  write_samples(arguments.out, samples);
   if (common.json) {
-    std::puts(nlohmann::json{{"out", arguments.out}, {"num", images.size(0)}}.dump().c_str());
+    std::puts(nlohmann::json{{"out", arguments.out}, {"num", samples.size(0)}}.dump().c_str());
   }
   return kOk;
 }
@@ -92,11 +98,12 @@ Verb add_sample(CLI::App& app, Common& common) {
   CLI::App* verb = app.add_subcommand("sample", "Draw images from a trained model");
   verb->add_option("--model", arguments->model, "Model folder in diffusers' layout")->required();
   verb->add_option("--out", arguments->out,
-                   "FILE.png for a grid, FILE.safetensors for the tensor `samples` (N, C, H, W)")
+                   "FILE.png for a picture (points: also FILE.svg), FILE.safetensors for the tensor `samples` (N, C, H, W)")
       ->required()
       ->check([](const std::string& path) {
-        return path.ends_with(".png") || path.ends_with(".safetensors") ? std::string()
-                                                                        : "must end in .png or .safetensors: " + path;
+        return path.ends_with(".png") || path.ends_with(".svg") || path.ends_with(".safetensors")
+                   ? std::string()
+                   : "must end in .png, .svg or .safetensors: " + path;
       });
   auto* num = verb->add_option("--num", arguments->options.num, "How many images")->check(CLI::PositiveNumber);
   verb->add_option("--sampler", arguments->options.sampler, "ddpm or ddim (default: what the model's scheduler says)")

@@ -8,8 +8,8 @@
 
 #include "diffusion/cli/exit_codes.h"
 #include "diffusion/cli/verbs.h"
-#include "diffusion/data/image_dataset.h"
-#include "diffusion/image/png.h"
+#include "diffusion/data/open.h"
+#include "diffusion/pipeline/picture.h"
 #include "diffusion/pipeline/sample.h"
 #include "diffusion/train/config.h"
 #include "diffusion/train/progress.h"
@@ -66,7 +66,11 @@ class TrainCommand {
       say("run " + arguments_.out + " is finished: nothing to do");
       return kOk;
     }
-    dataset_ = std::make_shared<ImageDataset>(load_image_data(arguments_.data), config_.image_size);
+    dataset_ = open_dataset(arguments_.data, {.image_size = config_.image_size, .channels = config_.channels});
+    if (config_.batch_size > dataset_->size()) {
+      throw ConfigError(fmt::format("batch_size {} is larger than the data: '{}' has {} samples", config_.batch_size,
+                                    arguments_.data, dataset_->size()));
+    }
     trainer_ = std::make_unique<Trainer>(config_, dataset_->sample_shape());
     prepare_directory();
     install_stop_handlers();
@@ -123,7 +127,8 @@ class TrainCommand {
                                  .first_step = trainer_->step_count(),
                                  .horizontal_flip = config_.horizontal_flip});
     std::ofstream metrics(run_.metrics(), std::ios::app);
-    Progress progress("train", config_.steps, trainer_->step_count(), config_.batch_size, "images");
+    Progress progress("train", config_.steps, trainer_->step_count(), config_.batch_size,
+                      dataset_->sample_shape().rank() > 1 ? "images" : "points");
     const auto start = std::chrono::steady_clock::now();
     int skipped_in_a_row = 0;
     while (trainer_->step_count() < config_.steps) {
@@ -137,7 +142,7 @@ class TrainCommand {
         return kDiverged;
       }
       if (due(config_.sample_every, result.step)) {
-        draw_samples(result.step);
+        save_samples(result.step);
       }
       if (const int signal = stop_signal(); signal != 0 && result.step < config_.steps) {
         return stop(signal, progress);
@@ -165,7 +170,7 @@ class TrainCommand {
                                 {"loss", result.loss},
                                 {"grad_norm", result.grad_norm},
                                 {"lr", result.lr},
-                                {"images_per_second", progress.units_per_second()}};
+                                {"samples_per_second", progress.units_per_second()}};
     if (result.skipped) {
       line["skipped"] = true;
       progress.message(fmt::format("warning: step {} skipped: loss {} or gradient norm {} is not finite", result.step,
@@ -177,16 +182,16 @@ class TrainCommand {
     }
   }
 
-  void draw_samples(int64_t step) {
+  void save_samples(int64_t step) {
     const EmaScope scope(trainer_->ema());
-    trainer_->unet().eval();
-    const Tensor images = sample_images(trainer_->unet(), config_.scheduler_config(),
+    trainer_->network().eval();
+    const Tensor samples = draw_samples(trainer_->network(), config_.scheduler_config(),
                                         {.num = config_.sample_num,
                                          .sampler = "ddim",
                                          .steps = config_.sample_steps,
                                          .seed = static_cast<uint64_t>(config_.seed)});
-    trainer_->unet().train();
-    save_image_grid(run_.samples() / fmt::format("step-{}.png", step), images);
+    trainer_->network().train();
+    save_picture(run_.samples() / fmt::format("step-{}.png", step), samples, dataset_.get());
   }
 
   int stop(int signal, Progress& progress) {
@@ -199,7 +204,7 @@ class TrainCommand {
 
   void finish() {
     run_.save_checkpoint(*trainer_, config_.checkpoint_keep);
-    save_pipeline(run_.model(), trainer_->unet().config(), trainer_->ema().as_state_dict(trainer_->unet()),
+    save_pipeline(run_.model(), trainer_->network(), trainer_->ema().as_state_dict(trainer_->network()),
                   config_.scheduler_config());
     say("model written to " + run_.model().string());
     if (common_.json) {
@@ -212,9 +217,17 @@ class TrainCommand {
   const Common& common_;
   TrainConfig config_;
   RunDirectory run_;
-  std::shared_ptr<ImageDataset> dataset_;
+  std::shared_ptr<const Dataset> dataset_;
   std::unique_ptr<Trainer> trainer_;
 };
+
+std::string data_help() {
+  std::string names;
+  for (const std::string& name : dataset_names()) {
+    names += name + ", ";
+  }
+  return names + "or a folder: MNIST's idx files, CIFAR's binaries, or PNG and JPEG pictures";
+}
 
 }  // namespace
 
@@ -227,7 +240,7 @@ Verb add_train(CLI::App& app, Common& common) {
   }
   auto* preset = verb->add_option("--preset", arguments->preset, "Start from a built-in configuration: " + presets);
   verb->add_option("--config", arguments->config_file, "Start from a TOML file")->excludes(preset);
-  verb->add_option("--data", arguments->data, "fashion-mnist, or a folder with MNIST's four idx files")->required();
+  verb->add_option("--data", arguments->data, data_help())->required();
   verb->add_option("--out", arguments->out, "Run directory")->required();
   verb->add_option("--set", arguments->assignments, "Change one configuration key: --set lr=1e-4")
       ->type_name("KEY=VALUE");
@@ -243,6 +256,7 @@ Verb add_train(CLI::App& app, Common& common) {
   verb->footer(R"(Examples:
   sfumato train --preset fashion-small --data fashion-mnist --out runs/fashion
   sfumato train --preset fashion-small --data fashion-mnist --out runs/fashion --resume
+  sfumato train --preset swissroll --data swissroll --out runs/swissroll
   sfumato train --config my.toml --data ~/mnist --out runs/mnist --set batch_size=64 --set unet.dropout=0.1
 
 Ctrl-C finishes the step, saves and says how to go on (a second one stops at once).)");

@@ -20,6 +20,8 @@ using Verb = std::function<int()>;
 
 Verb add_train(CLI::App& app, Common& common);
 Verb add_sample(CLI::App& app, Common& common);
+Verb add_forward(CLI::App& app, Common& common);
+Verb add_inspect(CLI::App& app, Common& common);
 Verb add_info(CLI::App& app, Common& common);
 
 // --threads and --json.

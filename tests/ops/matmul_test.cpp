@@ -63,6 +63,8 @@ std::vector<MatmulCase> cases() {
       {"matrices", {5, 7}, {7, 3}, {}},
       {"one by one", {1, 1}, {1, 1}, {}},
       {"row times column", {1, 9}, {9, 1}, {}},
+      {"row times matrix", {1, 9}, {9, 6}, {}},
+      {"rows times matrices", {4, 1, 7}, {4, 7, 3}, {4}},
       {"column times row", {9, 1}, {1, 6}, {}},
       {"batch", {4, 5, 7}, {4, 7, 3}, {4}},
       {"two batch dimensions", {2, 3, 5, 7}, {2, 3, 7, 4}, {2, 3}},
