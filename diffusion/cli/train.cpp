@@ -17,6 +17,7 @@
 #include "diffusion/train/signals.h"
 #include "diffusion/train/trainer.h"
 #include "nn/data/loader.h"
+#include "tensor/allocator.h"
 #include "tensor/io/file.h"
 #include "tensor/parallel.h"
 
@@ -66,11 +67,7 @@ class TrainCommand {
       say("run " + arguments_.out + " is finished: nothing to do");
       return kOk;
     }
-    dataset_ = open_dataset(arguments_.data, {.image_size = config_.image_size, .channels = config_.channels});
-    if (config_.batch_size > dataset_->size()) {
-      throw ConfigError(fmt::format("batch_size {} is larger than the data: '{}' has {} samples", config_.batch_size,
-                                    arguments_.data, dataset_->size()));
-    }
+    dataset_ = open_data();
     trainer_ = std::make_unique<Trainer>(config_, dataset_->sample_shape());
     prepare_directory();
     install_stop_handlers();
@@ -83,6 +80,25 @@ class TrainCommand {
 
  private:
   void say(const std::string& text) const { std::fputs((text + "\n").c_str(), stderr); }
+
+  std::shared_ptr<const Dataset> open_data() const {
+    std::shared_ptr<const Dataset> data;
+    try {
+      data = open_dataset(arguments_.data, {.image_size = config_.image_size, .channels = config_.channels});
+    } catch (const FormatError&) {
+      throw;
+    } catch (const Error& error) {  // the data are fine, but not with these options
+      throw ConfigError(error.what());
+    }
+    if (config_.batch_size > data->size()) {
+      throw ConfigError(fmt::format("batch_size {} is larger than the data: '{}' has {} samples", config_.batch_size,
+                                    arguments_.data, data->size()));
+    }
+    if (config_.horizontal_flip && data->sample_shape().rank() == 1) {
+      throw ConfigError("horizontal_flip is for images, but '" + arguments_.data + "' holds points");
+    }
+    return data;
+  }
 
   // The model is there and was made by this configuration.
   bool is_finished() const {
@@ -206,9 +222,12 @@ class TrainCommand {
     run_.save_checkpoint(*trainer_, config_.checkpoint_keep);
     save_pipeline(run_.model(), trainer_->network(), trainer_->ema().as_state_dict(trainer_->network()),
                   config_.scheduler_config());
-    say("model written to " + run_.model().string());
+    const size_t peak = allocator_stats().peak_bytes;
+    say(fmt::format("model written to {} (peak tensor memory {:.3f} GiB)", run_.model().string(),
+                    static_cast<double>(peak) / static_cast<double>(1 << 30)));
     if (common_.json) {
-      const nlohmann::json result{{"model", run_.model().string()}, {"steps", trainer_->step_count()}};
+      const nlohmann::json result{
+          {"model", run_.model().string()}, {"steps", trainer_->step_count()}, {"peak_bytes", peak}};
       std::puts(result.dump().c_str());
     }
   }

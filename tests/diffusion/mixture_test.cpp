@@ -8,6 +8,7 @@
 #include "diffusion/plot/densities.h"
 #include "diffusion/process/gaussian.h"
 #include "diffusion/process/trajectory.h"
+#include "tensor/ops/elementwise.h"
 #include "tensor/ops/view.h"
 #include "tensor/random.h"
 

@@ -13,6 +13,7 @@
 #include "diffusion/plot/strip.h"
 #include "diffusion/plot/svg_canvas.h"
 #include "tensor/io/file.h"
+#include "tensor/ops/elementwise.h"
 #include "tensor/random.h"
 #include "tests/io/io_testing.h"
 
@@ -164,7 +165,7 @@ TEST_CASE("font: every letter is a drawing inside its box", "[diffusion][plot]")
   for (char32_t c = 33; c < 127; ++c) {
     const std::string letter(1, static_cast<char>(c));
     CAPTURE(letter);
-    CHECK(std::any_of(std::begin(detail::kGlyphs), std::end(detail::kGlyphs),
+    CHECK(std::any_of(std::begin(plot::detail::kGlyphs), std::end(plot::detail::kGlyphs),
                       [&](const auto& glyph) { return glyph.letter == c; }));
   }
   for (const char* text : {"A", "g", "0", "Q", "@", "&", "{", "ᾱ", "μ", "√", "∞", "W", "j", "f"}) {
@@ -180,8 +181,8 @@ TEST_CASE("font: every letter is a drawing inside its box", "[diffusion][plot]")
       }
     }
   }
-  for (size_t i = 0; i < std::size(detail::kGlyphs); ++i) {
-    for (size_t k = 0; k < i; ++k) CHECK(detail::kGlyphs[i].letter != detail::kGlyphs[k].letter);
+  for (size_t i = 0; i < std::size(plot::detail::kGlyphs); ++i) {
+    for (size_t k = 0; k < i; ++k) CHECK(plot::detail::kGlyphs[i].letter != plot::detail::kGlyphs[k].letter);
   }
 }
 
@@ -197,7 +198,7 @@ TEST_CASE("font: scripts are small and shifted, bad UTF-8 is a box", "[diffusion
   CHECK(text_width("ab", 20) == Approx(2 * text_width("ab", 10)));
   CHECK(text_width("", 10) == 0);
   const double box = text_width("\xff", 10);
-  CHECK(box == Approx(detail::kBoxWidth));
+  CHECK(box == Approx(plot::detail::kBoxWidth));
   for (const char* bad : {"\x80", "\xed\xa0\x80", "\xc0\x80", "\xf8", "\xe2\x82", "\xf4\x90\x80\x80"}) {
     CAPTURE(bad);
     CHECK(text_width(bad, 10) >= box);
@@ -267,7 +268,7 @@ TEST_CASE("figure: no values, one value and huge values have axes", "[diffusion]
        {std::vector<double>{}, {kNaN}, {3}, {0, 0}, {-1e300, 1e300}, {1e-300, 2e-300}, {1e15, 1e15 + 1}}) {
     Figure figure;
     figure.panels.emplace_back().marks.emplace_back(Line{.x = values, .y = values});
-    const auto layout = detail::lay_out(figure).panels[0];
+    const auto layout = plot::detail::lay_out(figure).panels[0];
     CHECK(layout.x.low < layout.x.high);
     CHECK(layout.y.low < layout.y.high);
     CHECK(to_pixels(figure, 1).numel() > 0);
@@ -280,7 +281,7 @@ TEST_CASE("figure: a heat map's first row is at the bottom", "[diffusion][plot]"
   Panel& panel = figure.panels.emplace_back();
   panel.marks.emplace_back(HeatMap{.values = tensor_of({0, 0, 1, 0.5}, {2, 2}, DType::f64)});
   const Tensor pixels = to_pixels(figure, 1);
-  const Rect area = detail::lay_out(figure).panels[0].area;
+  const Rect area = plot::detail::lay_out(figure).panels[0].area;
   const auto at = [&](double u, double v) {  // shares of the area, from the lower left
     return darkness(pixels, static_cast<int64_t>(area.bottom() - v * area.height),
                     static_cast<int64_t>(area.x + u * area.width));
