@@ -45,9 +45,7 @@ Work work_of(double flops, double bytes) {
   return work;
 }
 
-void begin_peak() { reset_peak(); }
-
-void report(benchmark::State& state, const Work& work, double seconds) {
+void report_rates(benchmark::State& state, const Work& work, double seconds) {
   const auto iterations = static_cast<double>(state.iterations());
   // Rates are set as plain values: Google Benchmark would print "GFLOP/s=205/s" for its own.
   if (work.flops > 0) {
@@ -59,6 +57,11 @@ void report(benchmark::State& state, const Work& work, double seconds) {
   if (work.roof_seconds > 0) {
     state.counters["roofline_%"] = 100 * work.roof_seconds * iterations / seconds;
   }
+}
+
+void begin_peak() { reset_peak(); }
+
+void report_peak(benchmark::State& state) {
   state.counters["peak_MB"] = static_cast<double>(allocator_stats().peak_bytes) * 1e-6;
 }
 

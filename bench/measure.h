@@ -15,6 +15,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <utility>
 
 namespace sfumato::bench {
 
@@ -39,20 +40,27 @@ Work work_of(const std::function<void()>& f);
 // Of one op that does not report it.
 Work work_of(double flops, double bytes);
 
-// Sets the counters; `seconds` for all iterations.
-void report(benchmark::State& state, const Work& work, double seconds);
-// The last thing to do before the loop.
+// For the templates below: rates from the time that all iterations took, and the peak since begin_peak().
+void report_rates(benchmark::State& state, const Work& work, double seconds);
 void begin_peak();
+void report_peak(benchmark::State& state);
 
 // Times f, whose result (a tensor, say) is dropped within the time measured, as it is in a program.
 template <class F>
-void measure(benchmark::State& state, const Work& work, F&& f) {
-  begin_peak();
+void measure_rates(benchmark::State& state, const Work& work, F&& f) {
   const auto begin = std::chrono::steady_clock::now();
   for (auto _ : state) {
     f();
   }
-  report(state, work, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  report_rates(state, work, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+}
+
+// The same with the memory that its tensors take.
+template <class F>
+void measure(benchmark::State& state, const Work& work, F&& f) {
+  begin_peak();
+  measure_rates(state, work, std::forward<F>(f));
+  report_peak(state);
 }
 
 // The same with the work that the ops of f report in a call before, which also makes primitives and warms caches.

@@ -107,9 +107,9 @@ double best_seconds(int runs, F&& run) {
 }
 
 double measure_flops(const Kernels& kernels) {
-  constexpr int64_t kRounds = 2'000'000;
+  constexpr int64_t kRounds = 400'000;  // about a millisecond: short enough to be undisturbed once
   const int threads = num_threads();
-  const double seconds = best_seconds(16, [&] {
+  const double seconds = best_seconds(64, [&] {
 #pragma omp parallel num_threads(threads)
     {
       volatile float sink = kernels.multiply_add(kRounds);
@@ -164,7 +164,7 @@ Roofline measure() {
   // Three arrays: six times the cache together (and not more than 1.5 GB), or half of it.
   const int64_t large = std::clamp<int64_t>(2 * cache, int64_t{64} << 20, int64_t{512} << 20);
   roof.bytes_per_second = measure_triad(elements(large), 6, 1, {kernels.triad, streaming_triad});
-  roof.cache_bytes_per_second = measure_triad(elements(std::min<int64_t>(cache / 6, 16 << 20)), 6, 8, {kernels.triad});
+  roof.cache_bytes_per_second = measure_triad(elements(std::min<int64_t>(cache / 6, 16 << 20)), 24, 8, {kernels.triad});
   trim();  // the arrays are not the library's memory
   return roof;
 }

@@ -84,7 +84,7 @@ void add_pass(const char* pass, MakePass make, const ConvShape& shape, algorithm
                 [=](benchmark::State& state) {
                   PlainRun run = make(shape, how);
                   run();
-                  measure(state, work_of(shape.flops(), shape.bytes()), run);
+                  measure_rates(state, work_of(shape.flops(), shape.bytes()), run);
                 });
 }
 

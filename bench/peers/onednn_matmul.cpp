@@ -32,7 +32,7 @@ void register_onednn_matmul() {
     add_benchmark("peer/onednn/matmul/" + shape.name(), benchmark::kMicrosecond, [shape](benchmark::State& state) {
       PlainRun run = product(shape);
       run();
-      measure(state, work_of(shape.flops(), shape.bytes()), run);
+      measure_rates(state, work_of(shape.flops(), shape.bytes()), run);
     });
   }
 }

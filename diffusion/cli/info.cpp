@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <fstream>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -78,18 +79,26 @@ int show_machine(const Common& common) {
 }
 
 // The shape of a sample: told, or that of the data, or what the network is usually trained on.
-Shape sample_shape_of(const InfoArguments& arguments, const TrainConfig& config, bool is_cifar) {
+Shape sample_shape_of(const InfoArguments& arguments, const TrainConfig& config, const Dataset* data, bool is_cifar) {
   if (!arguments.sample_shape.empty()) {
     return Shape(std::span<const int64_t>(arguments.sample_shape));
   }
-  if (!arguments.data.empty()) {
-    return open_dataset(arguments.data, {.image_size = config.image_size, .channels = config.channels})->sample_shape();
+  if (data != nullptr) {
+    return data->sample_shape();
   }
   if (config.network == "mlp") {
     return {2};
   }
   const int64_t side = config.image_size > 0 ? config.image_size : is_cifar ? 32 : 28;
   return {config.channels > 0 ? config.channels : is_cifar ? 3 : 1, side, side};
+}
+
+// The memory of this process that is in RAM now.
+double resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  double pages = 0, resident = 0;
+  statm >> pages >> resident;
+  return resident * static_cast<double>(sysconf(_SC_PAGE_SIZE));
 }
 
 bool is_preset(const std::string& name) {
@@ -105,9 +114,18 @@ int show_plan(const InfoArguments& arguments, const Common& common) {
     config.set(assignment);
   }
   config.validate();
-  const Shape sample = sample_shape_of(arguments, config, !preset || arguments.config.starts_with("cifar"));
+  std::shared_ptr<const Dataset> data;
+  if (!arguments.data.empty()) {
+    data = open_dataset(arguments.data, {.image_size = config.image_size, .channels = config.channels});
+  }
+  const auto data_bytes = static_cast<double>(allocator_stats().live_bytes);
+  const Shape sample =
+      sample_shape_of(arguments, config, data.get(), !preset || arguments.config.starts_with("cifar"));
   const MachineRates machine = measure_machine();
+  const double resident_before = resident_bytes();  // code, libraries and data
   const StepPlan plan = plan_step(config, sample, machine);
+  const double peak = static_cast<double>(plan.peak_bytes) + data_bytes;
+  const double resident = resident_before + static_cast<double>(plan.reserved_bytes);
   if (common.json) {
     const Json json{{"config", arguments.config},
                     {"sample_shape", std::vector<int64_t>(sample.begin(), sample.end())},
@@ -119,7 +137,9 @@ int show_plan(const InfoArguments& arguments, const Common& common) {
                     {"step_bytes", plan.step_bytes},
                     {"ops", plan.ops},
                     {"state_bytes", plan.state_bytes},
-                    {"peak_bytes", plan.peak_bytes},
+                    {"data_bytes", data_bytes},
+                    {"peak_bytes", peak},
+                    {"resident_bytes", resident},
                     {"seconds_per_step", plan.seconds},
                     {"matmul_flops_per_second", machine.matmul_flops},
                     {"bytes_per_second", machine.bytes_per_second},
@@ -133,8 +153,10 @@ int show_plan(const InfoArguments& arguments, const Common& common) {
   fmt::print("forward pass     {:.3f} {}MAC per sample\n", plan.forward_macs * (large ? 1e-9 : 1e-6), large ? 'G' : 'M');
   fmt::print("optimiser step   {:.1f} GFLOP in {} ops, {} samples in micro-batches of {}\n", plan.step_flops * 1e-9,
              plan.ops, config.batch_size, config.micro_batch);
-  fmt::print("memory           {:.3f} GiB at the peak of a step, {:.3f} GiB kept between steps\n",
-             gibibytes(static_cast<double>(plan.peak_bytes)), gibibytes(static_cast<double>(plan.state_bytes)));
+  fmt::print("memory           {:.3f} GiB of tensors at the peak of a step, {:.3f} GiB kept between steps{}\n",
+             gibibytes(peak), gibibytes(static_cast<double>(plan.state_bytes) + data_bytes),
+             data ? " (the data included)" : " (the data not included)");
+  fmt::print("process          {:.3f} GiB resident\n", gibibytes(resident));
   fmt::print("time             about {:.3g} s per step, {:.3g} samples/s ({} threads, matmul {:.0f} GFLOP/s, memory {:.0f} GB/s)\n",
              plan.seconds, static_cast<double>(config.batch_size) / plan.seconds, num_threads(),
              machine.matmul_flops * 1e-9, machine.bytes_per_second * 1e-9);

@@ -43,15 +43,21 @@ double seconds_of(const OpCost& cost, const MachineRates& machine) {
   return kSecondsPerOp + std::max(arithmetic, cost.bytes / machine.bytes_per_second);
 }
 
+double matmul_rate() {
+  constexpr int64_t n = 1024;
+  const Tensor a = ones({n, n}), b = ones({n, n});
+  return 2.0 * n * n * n / fastest_seconds(5, [&] { matmul(a, b); });
+}
+
+double memory_rate() {
+  const Tensor x = ones({int64_t{16} << 20}), y = ones({int64_t{16} << 20});  // 64 MiB each
+  return 3.0 * static_cast<double>(x.numel()) * sizeof(float) / fastest_seconds(5, [&] { add(x, y); });
+}
+
 }  // namespace
 
 MachineRates measure_machine() {
-  MachineRates rates;
-  constexpr int64_t n = 1024;
-  const Tensor a = ones({n, n}), b = ones({n, n});
-  rates.matmul_flops = 2.0 * n * n * n / fastest_seconds(5, [&] { matmul(a, b); });
-  const Tensor x = ones({int64_t{16} << 20}), y = ones({int64_t{16} << 20});  // 64 MiB each
-  rates.bytes_per_second = 3.0 * static_cast<double>(x.numel()) * sizeof(float) / fastest_seconds(5, [&] { add(x, y); });
+  const MachineRates rates{.matmul_flops = matmul_rate(), .bytes_per_second = memory_rate()};
   trim();
   return rates;
 }
@@ -64,6 +70,7 @@ StepPlan plan_step(const TrainConfig& config, const Shape& sample, const Machine
   plan.forward_macs = forward.flops / 2;
 
   const DryRunScope dry;
+  trim();  // so that blocks kept from earlier work are not taken for free memory
   const size_t before = allocator_stats().live_bytes;
   Trainer trainer(config, sample);
   Shape batch = sample;
@@ -83,7 +90,9 @@ StepPlan plan_step(const TrainConfig& config, const Shape& sample, const Machine
     ++plan.ops;
   });
   trainer.step(batches[0]);
-  plan.peak_bytes = allocator_stats().peak_bytes - before;
+  const AllocatorStats stats = allocator_stats();
+  plan.peak_bytes = stats.peak_bytes - before;
+  plan.reserved_bytes = stats.live_bytes + stats.cached_bytes - before;
   return plan;
 }
 

@@ -30,6 +30,7 @@ struct StepPlan {
   // that are read ahead count; the data set and the code do not.
   size_t state_bytes = 0;
   size_t peak_bytes = 0;
+  size_t reserved_bytes = 0;  // what the allocator will hold, freed blocks that it keeps for reuse included
   double seconds = 0;  // per optimiser step
 };
 
