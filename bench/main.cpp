@@ -138,14 +138,19 @@ int run(int argc, char** argv) {
   CLI::App app{
       "Benchmarks of Sfumato. What is not listed here goes to Google Benchmark (--benchmark_filter=REGEX, ...)."};
   app.allow_extras();
-  app.add_option("--save", options.save, "Write the results of 9 interleaved repetitions to this file (JSON)");
-  app.add_option("--check", options.check, "Fail where this run is significantly slower than those in this file");
+  app.add_option("--save", options.save, "Write the results of 9 interleaved repetitions to this file (JSON)")
+      ->type_name("FILE");
+  app.add_option("--check", options.check, "Fail where this run is significantly slower than those in this file")
+      ->type_name("FILE");
   app.add_option("--threshold", options.threshold, "Percent by which a median must change to count, for --check")
       ->capture_default_str()
+      ->type_name("PERCENT")
       ->check(CLI::Range(0.0, 1000.0));
   auto* ratios = app.add_option("--ratios", options.ratios,
-                                "Measure nothing: print ours beside this peer (torch, onednn) from the files");
+                                "Measure nothing: print ours beside this peer (torch, onednn) from the files")
+                     ->type_name("PEER");
   app.add_option("FILE", options.files, "JSON files for --ratios; the repetitions of one benchmark are put together")
+      ->type_name("")
       ->needs(ratios);
   app.add_flag_callback(
       "--benchmark_help",

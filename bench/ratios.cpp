@@ -43,6 +43,9 @@ std::vector<Pair> find_pairs(const Results& results, const std::string& prefix) 
       }
     }
   }
+  // Files of interleaved repetitions are in a random order.
+  std::stable_sort(pairs.begin(), pairs.end(),
+                   [](const Pair& a, const Pair& b) { return a.ours->name < b.ours->name; });
   return pairs;
 }
 

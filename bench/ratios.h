@@ -15,7 +15,7 @@
 namespace sfumato::bench {
 
 // Medians with their spread, the ratio theirs / ours (above 1: ours is faster), and, where any was measured, the peaks
-// of resident memory with their ratio. Pairs stand in the order of ours. Throws Error when nothing can be paired.
+// of resident memory with their ratio. Pairs are sorted by name. Throws Error when nothing can be paired.
 std::string ratio_table(const Results& results, std::string_view peer);
 
 }  // namespace sfumato::bench

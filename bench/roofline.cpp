@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <vector>
 
 #include "tensor/allocator.h"
 #include "tensor/parallel.h"
@@ -94,6 +95,10 @@ Kernels kernels_of_this_cpu() {
   return {4, multiply_add_baseline, triad_baseline};
 }
 
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
 // The shortest of several runs: whatever else the machine does only ever takes time away.
 template <class F>
 double best_seconds(int runs, F&& run) {
@@ -101,22 +106,30 @@ double best_seconds(int runs, F&& run) {
   for (int i = 0; i < runs; ++i) {
     const auto begin = std::chrono::steady_clock::now();
     run();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    best = std::min(best, seconds_since(begin));
   }
   return best;
 }
 
+// The rates of all threads, which run at the same time. Each is that of its median burst: bursts are much shorter than
+// the scheduler's slices, so that on a busy machine most of them run undisturbed.
 double measure_flops(const Kernels& kernels) {
-  constexpr int64_t kRounds = 400'000;  // about a millisecond: short enough to be undisturbed once
-  const int threads = num_threads();
-  const double seconds = best_seconds(64, [&] {
-#pragma omp parallel num_threads(threads)
-    {
+  constexpr int64_t kRounds = 40'000;  // a tenth of a millisecond
+  constexpr int kBursts = 501;
+  double total = 0;
+#pragma omp parallel num_threads(num_threads()) reduction(+ : total)
+  {
+    std::vector<double> seconds(kBursts);
+    for (double& burst : seconds) {
+      const auto begin = std::chrono::steady_clock::now();
       volatile float sink = kernels.multiply_add(kRounds);
       static_cast<void>(sink);
+      burst = seconds_since(begin);
     }
-  });
-  return 2.0 * kRounds * kChains * kernels.lanes * threads / seconds;
+    std::nth_element(seconds.begin(), seconds.begin() + kBursts / 2, seconds.end());
+    total += 2.0 * kRounds * kChains * kernels.lanes / seconds[kBursts / 2];
+  }
+  return total;
 }
 
 // Bytes per second of triads on arrays of n elements each, a multiple of 16 times the number of threads.
@@ -163,8 +176,8 @@ Roofline measure() {
   roof.flops_per_second = measure_flops(kernels);
   // Three arrays: six times the cache together (and not more than 1.5 GB), or half of it.
   const int64_t large = std::clamp<int64_t>(2 * cache, int64_t{64} << 20, int64_t{512} << 20);
-  roof.bytes_per_second = measure_triad(elements(large), 6, 1, {kernels.triad, streaming_triad});
-  roof.cache_bytes_per_second = measure_triad(elements(std::min<int64_t>(cache / 6, 16 << 20)), 24, 8, {kernels.triad});
+  roof.bytes_per_second = measure_triad(elements(large), 10, 1, {kernels.triad, streaming_triad});
+  roof.cache_bytes_per_second = measure_triad(elements(std::min<int64_t>(cache / 6, 16 << 20)), 64, 4, {kernels.triad});
   trim();  // the arrays are not the library's memory
   return roof;
 }

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "diffusion/cli/exit_codes.h"
+#include "diffusion/cli/options.h"
 #include "diffusion/cli/output.h"
 #include "diffusion/cli/verbs.h"
 #include "diffusion/data/open.h"
@@ -34,6 +35,7 @@ struct ForwardArguments {
   int64_t first = 0, image_size = 0, seed = 0;
   std::string split = "train", view = "both";
   bool stepwise = false;
+  double scale = 2;
   std::vector<int64_t> times;
   std::string preset, config_file;
   std::optional<std::string> schedule;
@@ -194,7 +196,8 @@ class ForwardCommand {
       sets.emplace_back(fmt::format("t = {}", times_[k]), select(x_t, 0, static_cast<int64_t>(k)));
     }
     constexpr int kPanelsPerRow = 6;
-    plot::save_figure(arguments_.out, plot::scatter_figure("", sets, {.columns = kPanelsPerRow, .one_color = true}));
+    plot::save_figure(arguments_.out, plot::scatter_figure("", sets, {.columns = kPanelsPerRow, .one_color = true}),
+                      arguments_.scale);
   }
 
   std::vector<plot::StripLine> strip_head() const {
@@ -220,9 +223,8 @@ class ForwardCommand {
                                         {"density", plot::diffused_densities(mixture, schedule_, times_, x)},
                                         {"t", time_tensor()}});
     } else {
-      plot::save_figure(arguments_.out,
-                        plot::density_figure(mixture, schedule_, times_,
-                                             {.view = view_of(arguments_.view), .trajectories = trajectories}));
+      const plot::DensityOptions options{.view = view_of(arguments_.view), .trajectories = trajectories};
+      plot::save_figure(arguments_.out, plot::density_figure(mixture, schedule_, times_, options), arguments_.scale);
     }
   }
 
@@ -256,44 +258,54 @@ class ForwardCommand {
   std::string what_;
 };
 
-std::string inside_0_1(const std::string& text) {
-  double value = 0;
-  return CLI::detail::lexical_cast(text, value) && value > 0 && value < 1 ? "" : "must lie inside (0, 1): " + text;
-}
-
 void add_input_options(CLI::App& verb, ForwardArguments& arguments) {
   auto* input = verb.add_option_group("Input", "Data, or a density on the line");
-  input->add_option("--data", arguments.data,
-                    fmt::format("A folder of images, or {}", fmt::join(dataset_names(), ", ")));
-  input->add_option("--density", arguments.density,
-                    "Mixture of Gaussians \"weight:mean:std,...\": draws q(x_t) instead of data");
+  input
+      ->add_option("--data", arguments.data, fmt::format("A folder of images, or {}", fmt::join(dataset_names(), ", ")))
+      ->type_name("NAME|DIR")
+      ->check(suggestions(dataset_names()));
+  auto* density = input
+                      ->add_option("--density", arguments.density,
+                                   "Mixture of Gaussians \"weight:mean:std,...\": draws q(x_t) instead of data")
+                      ->type_name("MIXTURE");
   input->require_option(1);
   verb.add_option("--num", arguments.num,
                   "How many images (default 8), points (2000) or trajectories over densities (8)")
-      ->check(CLI::NonNegativeNumber);
-  verb.add_option("--first", arguments.first, "Index of the first image")->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0));
+  verb.add_option("--first", arguments.first, "Index of the first image")->check(whole_number(0));
   verb.add_option("--split", arguments.split, "train or test")->check(CLI::IsMember({"train", "test"}));
   verb.add_option("--image-size", arguments.image_size, "Height and width; needed for folders of image files")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   verb.add_flag("--stepwise", arguments.stepwise,
-                "Step by step with new noise each (the Markov chain), not in one go with one noise for all t");
+                "Step by step with new noise each (the Markov chain), not in one go with one noise for all t")
+      ->excludes(density);
   verb.add_option("--view", arguments.view, "Of densities: curves, map (over t and x) or both")
       ->check(CLI::IsMember({"curves", "map", "both"}));
+  verb.add_option("--scale", arguments.scale, "Of a PNG of points or densities: pixels per 1/96 inch (default 2)")
+      ->check(real_number(0.5, 10));
   verb.add_option("--seed", arguments.seed, "Row i depends on the seed and the image's index alone")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0));
 }
 
 void add_schedule_options(CLI::App& verb, ForwardArguments& arguments) {
   verb.add_option("--timesteps", arguments.times,
                   "Times to show, 0..T, as 0,100,1000: t = 0 is the data, t = T all noise (default: about ten)")
+      ->type_name("T,T,...")
       ->delimiter(',');
-  auto* preset = verb.add_option("--preset", arguments.preset, "Use the schedule of a preset");
-  verb.add_option("--config", arguments.config_file, "Use the schedule of a configuration (TOML)")->excludes(preset);
+  const std::vector<std::string_view> names = preset_names();
+  const std::vector<std::string> presets(names.begin(), names.end());
+  auto* preset = verb.add_option("--preset", arguments.preset, "Use the schedule of a preset")
+                     ->type_name("NAME")
+                     ->check(suggestions(presets));
+  verb.add_option("--config", arguments.config_file, "Use the schedule of a configuration (TOML)")
+      ->type_name("FILE")
+      ->excludes(preset);
   verb.add_option("--schedule", arguments.schedule, "linear (default), scaled_linear or squaredcos_cap_v2")
       ->check(CLI::IsMember({"linear", "scaled_linear", "squaredcos_cap_v2"}));
-  verb.add_option("--T", arguments.num_timesteps, "Number of steps (default 1000)")->check(CLI::Range(1, 1000000));
-  verb.add_option("--beta-start", arguments.beta_start, "beta of the first step, inside (0, 1)")->check(inside_0_1);
-  verb.add_option("--beta-end", arguments.beta_end, "beta of the last step, inside (0, 1)")->check(inside_0_1);
+  verb.add_option("--T", arguments.num_timesteps, "Number of steps (default 1000)")->check(whole_number(1, 1000000));
+  const CLI::Validator beta = real_number(1e-12, 0.999999);  // they lie inside (0, 1)
+  verb.add_option("--beta-start", arguments.beta_start, "beta of the first step, inside (0, 1)")->check(beta);
+  verb.add_option("--beta-end", arguments.beta_end, "beta of the last step, inside (0, 1)")->check(beta);
 }
 
 }  // namespace
@@ -306,6 +318,7 @@ Verb add_forward(CLI::App& app, Common& common) {
   auto* out = verb->add_option("--out", arguments->out,
                                "FILE.png or FILE.svg for a picture, FILE.safetensors for the numbers: `x_t` (times, N, "
                                "...) and `t`, or `density` (times, places), `x` and `t`")
+                  ->type_name("FILE")
                   ->check(ends_in({".png", ".svg", ".safetensors"}));
   add_common_options(*verb, common);
   verb->footer(R"(Examples:

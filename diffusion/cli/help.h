@@ -1,5 +1,5 @@
-// The layout of `--help`: usage, description, options by group with their texts wrapped to 100 columns, verbs, examples.
-// GNU's form, so that help2man makes a manual page of it.
+// The layout of `--help`: usage, description, options by group with their texts wrapped to 100 columns, verbs,
+// examples. GNU's form, so that help2man makes a manual page of it.
 //
 //   app.formatter(std::make_shared<HelpFormatter>());    // before the verbs are added: they inherit it
 //
@@ -11,6 +11,9 @@
 #include <string>
 
 namespace sfumato::cli {
+
+// The group of --threads, --json and --help, which is listed last.
+inline constexpr const char* kCommonOptions = "Common options";
 
 class HelpFormatter : public CLI::FormatterBase {
  public:

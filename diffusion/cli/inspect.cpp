@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "diffusion/cli/exit_codes.h"
+#include "diffusion/cli/options.h"
 #include "diffusion/cli/verbs.h"
 #include "diffusion/model/network.h"
 #include "tensor/io/file.h"
@@ -69,17 +70,20 @@ Verb add_inspect(CLI::App& app, Common& common) {
   auto arguments = std::make_shared<InspectArguments>();
   CLI::App* verb = app.add_subcommand("inspect", "Look into a file of tensors or a network");
   verb->add_option("PATH", arguments->path, "A safetensors file; a model folder, run directory, config.json or .toml")
+      ->type_name("FILE|DIR")
       ->required();
   auto* finite = verb->add_flag("--check-finite", arguments->options.check_finite,
                                 "Exit with 65 when a tensor has a NaN or an infinity, naming the first ones");
   verb->add_option("--diff", arguments->diff, "Compare with the tensors of this file; exit with 1 when bits differ")
+      ->type_name("FILE|DIR")
       ->excludes(finite);
   verb->add_option("--depth", arguments->options.depth, "Of the module tree: how many levels to show")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0));
   verb->add_option("--sample-shape", arguments->options.sample_shape,
                    "For a run's configuration without a model: the shape of a sample, as 1,28,28")
+      ->type_name("C,H,W")
       ->delimiter(',')
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   add_common_options(*verb, common);
   verb->footer(R"(Examples:
   sfumato inspect runs/fashion/model --depth 2

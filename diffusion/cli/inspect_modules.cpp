@@ -41,7 +41,7 @@ Shape sample_shape_of(const TrainConfig& config, const InspectOptions& options) 
   return {config.channels > 0 ? config.channels : 3, side, side};
 }
 
-std::unique_ptr<DenoisingNetwork> network_of_run(TrainConfig config, const InspectOptions& options) {
+std::unique_ptr<DenoisingNetwork> network_of_run(const TrainConfig& config, const InspectOptions& options) {
   config.validate();
   return config.make_network(sample_shape_of(config, options));
 }

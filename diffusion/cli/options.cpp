@@ -65,9 +65,11 @@ std::vector<std::string> known_values(const CLI::Option& option) {
   return CLI::detail::split(type.substr(open + 1, close - open - 1), ',');
 }
 
+bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
+
 std::string value_text(const CLI::Option& option) {
-  if (option.get_type_size() == 0) {
-    return {};  // a flag
+  if (!takes_value(option)) {
+    return {};
   }
   const std::string type = option.get_type_name();
   const std::string base = type.substr(0, type.find(':'));

@@ -8,8 +8,9 @@
 //
 // CLI11's own range checks let NaN pass, clamp what does not fit and name their bounds with 300 digits.
 //
-// The type name is what help shows after the option, and what completion goes by: DIR and FILE (also as part of a longer
-// name) complete paths, KEY=VALUE the keys of a configuration. Values of CLI::IsMember and suggestions() complete too.
+// The type name is what help shows after the option, and what completion goes by: DIR and FILE (also as part of a
+// longer name) complete paths, KEY=VALUE the keys of a configuration. Values of CLI::IsMember and suggestions()
+// complete too.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -28,6 +29,9 @@ CLI::Validator whole_number(int64_t min = std::numeric_limits<int64_t>::min(),
 CLI::Validator real_number(double min, double max = std::numeric_limits<double>::max());
 // Accepts everything: values that completion offers. What is wrong with others is for the verb to say.
 CLI::Validator suggestions(const std::vector<std::string>& values);
+
+// A flag stands alone; other options are followed by a value.
+bool takes_value(const CLI::Option& option);
 
 // What is known of an option from its type name and checks: the text after its name in help ("N", "FILE", "ddpm|ddim"),
 // and the values to offer, if they are known.

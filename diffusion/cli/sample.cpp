@@ -1,15 +1,11 @@
 // `sfumato sample`: images from a model folder.
 #include <fmt/format.h>
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "diffusion/cli/exit_codes.h"
+#include "diffusion/cli/output.h"
 #include "diffusion/cli/verbs.h"
 #include "diffusion/pipeline/picture.h"
 #include "diffusion/pipeline/sample.h"
@@ -40,14 +36,6 @@ void override_scheduler(const SampleArguments& arguments, SchedulerConfig& sched
   scheduler.clip_sample = arguments.clip_sample.value_or(scheduler.clip_sample);
 }
 
-// Found out before an hour of sampling, not after it.
-void require_writable_folder(const std::string& out) {
-  const std::filesystem::path parent = std::filesystem::path(out).parent_path();
-  if (access(parent.empty() ? "." : parent.c_str(), W_OK) != 0) {
-    throw CannotCreate(fmt::format("cannot write {}: {}", out, std::strerror(errno)));
-  }
-}
-
 // The start that a file gives, checked against the network: (N, sample shape...), heights and widths may differ.
 Tensor read_start(const std::string& path, const DenoisingNetwork& network) {
   const Tensor x_T = SafetensorsReader(path).read("x_T").to(DType::f32);
@@ -68,6 +56,9 @@ void write_samples(const std::string& out, const Tensor& samples) {
 int sample(SampleArguments arguments, const Common& common) {
   Pipeline pipeline = load_pipeline(arguments.model);
   require_writable_folder(arguments.out);
+  if (!arguments.out.ends_with(".safetensors")) {
+    check_picture(arguments.out, pipeline.network->sample_shape());
+  }
   override_scheduler(arguments, pipeline.scheduler);
   if (!arguments.noise.empty()) {
     arguments.options.x_T = read_start(arguments.noise, *pipeline.network);
@@ -95,17 +86,14 @@ int sample(SampleArguments arguments, const Common& common) {
 
 Verb add_sample(CLI::App& app, Common& common) {
   auto arguments = std::make_shared<SampleArguments>();
-  CLI::App* verb = app.add_subcommand("sample", "Draw images from a trained model");
+  CLI::App* verb = app.add_subcommand("sample", "Draw images or points from a trained model");
   verb->add_option("--model", arguments->model, "Model folder in diffusers' layout")->required();
   verb->add_option("--out", arguments->out,
-                   "FILE.png for a picture (points: also FILE.svg), FILE.safetensors for the tensor `samples` (N, C, H, W)")
+                   "FILE.png for a picture (of points also FILE.svg), FILE.safetensors for the tensor `samples`, "
+                   "(N, C, H, W) or (N, 2)")
       ->required()
-      ->check([](const std::string& path) {
-        return path.ends_with(".png") || path.ends_with(".svg") || path.ends_with(".safetensors")
-                   ? std::string()
-                   : "must end in .png, .svg or .safetensors: " + path;
-      });
-  auto* num = verb->add_option("--num", arguments->options.num, "How many images")->check(CLI::PositiveNumber);
+      ->check(ends_in({".png", ".svg", ".safetensors"}));
+  auto* num = verb->add_option("--num", arguments->options.num, "How many images or points")->check(CLI::PositiveNumber);
   verb->add_option("--sampler", arguments->options.sampler, "ddpm or ddim (default: what the model's scheduler says)")
       ->check(CLI::IsMember({"ddpm", "ddim"}));
   verb->add_option("--steps", arguments->options.steps, "Network evaluations (default: 50 for ddim, all for ddpm)")
@@ -125,6 +113,7 @@ Verb add_sample(CLI::App& app, Common& common) {
   verb->footer(R"(Examples:
   sfumato sample --model runs/fashion/model --num 100 --sampler ddim --steps 50 --seed 7 --out grid.png
   sfumato sample --model runs/fashion/model --num 2000 --out samples.safetensors
+  sfumato sample --model runs/swissroll/model --num 5000 --out points.svg
   sfumato sample --model runs/fashion/model --noise x_T.safetensors --steps 10 --out y.safetensors
 
 The model's scheduler configuration gives the defaults; flags override it.)");

@@ -23,6 +23,7 @@ Verb add_sample(CLI::App& app, Common& common);
 Verb add_forward(CLI::App& app, Common& common);
 Verb add_inspect(CLI::App& app, Common& common);
 Verb add_info(CLI::App& app, Common& common);
+Verb add_completion(CLI::App& app, Common& common);
 
 // --threads and --json.
 void add_common_options(CLI::App& verb, Common& common);

@@ -74,8 +74,10 @@ Opened open_recognized(const std::string& folder, const DatasetOptions& options)
       found.push_back(&kind);
     }
   }
-  check(found.size() < 2, "data '", folder, "': holds more than one set; say which: ",
-        found.size() < 2 ? "" : fmt::format("{0}:{2} or {1}:{2}", found[0]->prefix, found[1]->prefix, folder));
+  if (found.size() > 1) {
+    throw FormatError(fmt::format("data '{0}': holds more than one set; say which: {1}:{0} or {2}:{0}", folder,
+                                  found[0]->prefix, found[1]->prefix));
+  }
   if (!found.empty()) {
     return found[0]->open(folder, options);
   }

@@ -39,9 +39,9 @@ struct DatasetOptions {
 };
 
 // Throws MissingInput naming what was looked for when nothing is recognised or files of a set are missing, IoError for
-// what cannot be read, FormatError naming the file for what is broken, and Error for options that do not fit the data
-// (their names are in the message). What is in an image file of a folder is found out when it is read: see
-// "diffusion/data/image_folder.h".
+// what cannot be read, FormatError naming the file for what is broken or the folder that could be two sets, and Error
+// for options that do not fit the data (their names are in the message). What is in an image file of a folder is found
+// out when it is read: see "diffusion/data/image_folder.h".
 std::shared_ptr<const Dataset> open_dataset(const std::string& spec, const DatasetOptions& options = {});
 
 // The names that are a spec by themselves: fashion-mnist and the sets of points.

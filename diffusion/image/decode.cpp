@@ -49,8 +49,7 @@ Tensor decode_image(std::string_view bytes, int64_t channels, const std::string&
   if (!format) {
     throw FormatError(fmt::format("'{}': {}", name, bytes.empty() ? "is empty" : "is neither a PNG nor a JPEG file"));
   }
-  const Tensor pixels =
-      *format == ImageFormat::png ? detail::decode_png(bytes, name) : detail::decode_jpeg(bytes, name);
+  Tensor pixels = *format == ImageFormat::png ? detail::decode_png(bytes, name) : detail::decode_jpeg(bytes, name);
   if (pixels.size(2) == channels) {
     return pixels;
   }

@@ -21,8 +21,8 @@ struct Filter {
     const double support = std::max(scale, 1.0);
     for (int64_t i = first; i < first + count; ++i) {
       const double center = (static_cast<double>(i) + 0.5) * scale;
-      const auto begin = std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
-      const auto end = std::min<int64_t>(static_cast<int64_t>(center + support + 0.5), in);
+      const auto begin = std::max<int64_t>(static_cast<int64_t>(std::floor(center - support + 0.5)), 0);
+      const auto end = std::min<int64_t>(static_cast<int64_t>(std::floor(center + support + 0.5)), in);
       taps.push_back({begin, end - begin, static_cast<int64_t>(weights.size())});
       double sum = 0;
       for (int64_t j = begin; j < end; ++j) {

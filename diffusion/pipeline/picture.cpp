@@ -23,14 +23,25 @@ Tensor points_of(const Dataset& data, int64_t count) {
 
 }  // namespace
 
-void save_picture(const std::filesystem::path& path, const Tensor& samples, const Dataset* data) {
-  if (samples.dim() == 4) {
+void check_picture(const std::filesystem::path& path, const Shape& sample) {
+  if (sample.rank() == 3) {
     check(path.extension() == ".png", "picture: images are drawn as .png, got '", path.string(), "'");
+    check(sample[0] == 1 || sample[0] == 3, "picture: images of ", sample[0],
+          " channels cannot be drawn (1 and 3 can); a .safetensors file takes any");
+    return;
+  }
+  check(sample == Shape{2}, "picture: samples of shape ", sample, " cannot be drawn: images (C, H, W) and points (2) can");
+}
+
+void save_picture(const std::filesystem::path& path, const Tensor& samples, const Dataset* data) {
+  Shape sample = samples.shape();
+  check(sample.rank() > 0, "picture: expected a batch of samples, got a number");
+  sample.erase(0);
+  check_picture(path, sample);
+  if (sample.rank() == 3) {
     save_image_grid(path, samples);
     return;
   }
-  check(samples.dim() == 2 && samples.size(1) == 2,
-        "picture: expected images (N, C, H, W) or points in the plane (N, 2), got ", samples.shape());
   std::vector<std::pair<std::string, Tensor>> sets;
   if (data != nullptr) {
     sets.emplace_back("data", points_of(*data, samples.size(0)));

@@ -11,6 +11,9 @@
 
 namespace sfumato {
 
+// Whether samples of this shape, (C, H, W) or (2), can be drawn to this path: throws Error as save_picture() would.
+void check_picture(const std::filesystem::path& path, const Shape& sample);
+
 // `samples`: f32 (N, C, H, W) with C 1 or 3, as PNG; or (N, 2), as PNG or SVG by the path's ending, beside as many
 // points of `data` when it is given. Throws Error for other shapes or endings, and IoError.
 void save_picture(const std::filesystem::path& path, const Tensor& samples, const Dataset* data = nullptr);

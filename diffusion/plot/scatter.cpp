@@ -65,6 +65,7 @@ Figure scatter_figure(const std::string& title,
                       const std::vector<std::pair<std::string, Tensor>>& sets,
                       const ScatterOptions& options) {
   std::vector<Coordinates> coordinates;
+  coordinates.reserve(sets.size());
   for (const auto& [name, points] : sets) {
     coordinates.push_back(coordinates_of(name, points));
   }

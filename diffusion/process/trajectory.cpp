@@ -32,11 +32,12 @@ Tensor noising_trajectory(const NoiseSchedule& schedule,
   check(x0.dim() >= 1 && is_floating(x0.dtype()), "noising_trajectory: x0 must be floating (N, ...), got ", x0.dtype(),
         " ", x0.shape());
   check(!times.empty(), "noising_trajectory: no times are given");
-  for (size_t i = 0; i < times.size(); ++i) {
-    check(times[i] >= 0 && times[i] <= schedule.num_timesteps(), "noising_trajectory: t = ", times[i],
-          " is outside 0..", schedule.num_timesteps());
-    check(i == 0 || times[i] > times[i - 1], "noising_trajectory: t = ", times[i], " follows ", times[i - 1],
-          "; times must ascend");
+  int64_t previous = -1;
+  for (const int64_t t : times) {
+    check(t >= 0 && t <= schedule.num_timesteps(), "noising_trajectory: t = ", t, " is outside 0..",
+          schedule.num_timesteps());
+    check(t > previous, "noising_trajectory: t = ", t, " follows ", previous, "; times must ascend");
+    previous = t;
   }
   std::vector<Tensor> frames;
   if (mode == NoisingMode::stepwise) {

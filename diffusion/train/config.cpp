@@ -99,7 +99,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-const NamedField& find_field(const std::vector<NamedField>& fields, const std::string& key, const std::string& source) {
+const NamedField& find_field(const std::vector<NamedField>& fields, const std::string& key, std::string_view source) {
   const auto found = std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.key == key; });
   if (found != fields.end()) {
     return *found;

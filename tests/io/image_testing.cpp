@@ -10,6 +10,7 @@
 #include <jpeglib.h>
 
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <vector>
 

@@ -87,7 +87,8 @@ TEST_CASE_METHOD(Fixture, "open dataset: CIFAR, here or below, and in grey", "[i
   put_cifar("cifar-100-binary", 2);
   CHECK(open_dataset("cifar100:" + spec)->size() == 1);
   CHECK(open_dataset("cifar10:" + spec)->size() == 5);
-  CHECK_THAT(error<Error>(spec), ContainsSubstring("more than one set; say which: cifar10:" + spec + " or cifar100:"));
+  CHECK_THAT(error<FormatError>(spec),
+             ContainsSubstring("more than one set; say which: cifar10:" + spec + " or cifar100:"));
   CHECK_THAT(error<MissingInput>(spec + "/cifar-100-binary", {.split = DataSplit::test}),
              ContainsSubstring("CIFAR-100 is not complete: no test.bin"));
 }
