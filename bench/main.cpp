@@ -59,6 +59,7 @@ bool initialize_google(const std::vector<std::string>& flags) {
   static std::vector<std::string> kept = {"sfumato_bench"};  // the library keeps pointers
   kept.insert(kept.end(), flags.begin(), flags.end());
   static std::vector<char*> pointers;
+  pointers.reserve(kept.size() + 1);
   for (std::string& flag : kept) {
     pointers.push_back(flag.data());
   }

@@ -22,7 +22,7 @@ namespace sfumato::bench {
 using Body = std::function<void(benchmark::State&)>;
 
 // Registers a benchmark measured in real time. One that throws is reported with its message, and the others go on.
-void add_benchmark(const std::string& name, benchmark::TimeUnit unit, Body body);
+void add_benchmark(const std::string& name, benchmark::TimeUnit unit, const Body& body);
 // Whether any did.
 bool any_failed();
 

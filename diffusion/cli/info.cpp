@@ -3,12 +3,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "diffusion/cli/exit_codes.h"
+#include "diffusion/cli/options.h"
 #include "diffusion/cli/verbs.h"
 #include "diffusion/data/open.h"
 #include "diffusion/train/config.h"
@@ -119,8 +120,7 @@ int show_plan(const InfoArguments& arguments, const Common& common) {
     data = open_dataset(arguments.data, {.image_size = config.image_size, .channels = config.channels});
   }
   const auto data_bytes = static_cast<double>(allocator_stats().live_bytes);
-  const Shape sample =
-      sample_shape_of(arguments, config, data.get(), !preset || arguments.config.starts_with("cifar"));
+  const Shape sample = sample_shape_of(arguments, config, data.get(), !preset || arguments.config.starts_with("cifar"));
   const MachineRates machine = measure_machine();
   const double resident_before = resident_bytes();  // code, libraries and data
   const StepPlan plan = plan_step(config, sample, machine);
@@ -150,16 +150,19 @@ int show_plan(const InfoArguments& arguments, const Common& common) {
   fmt::print("config           {}, samples of {}\n", arguments.config, to_string(sample));
   fmt::print("parameters       {}\n", plan.parameters);
   const bool large = plan.forward_macs >= 1e8;
-  fmt::print("forward pass     {:.3f} {}MAC per sample\n", plan.forward_macs * (large ? 1e-9 : 1e-6), large ? 'G' : 'M');
+  fmt::print("forward pass     {:.3f} {}MAC per sample\n", plan.forward_macs * (large ? 1e-9 : 1e-6),
+             large ? 'G' : 'M');
   fmt::print("optimiser step   {:.1f} GFLOP in {} ops, {} samples in micro-batches of {}\n", plan.step_flops * 1e-9,
              plan.ops, config.batch_size, config.micro_batch);
   fmt::print("memory           {:.3f} GiB of tensors at the peak of a step, {:.3f} GiB kept between steps{}\n",
              gibibytes(peak), gibibytes(static_cast<double>(plan.state_bytes) + data_bytes),
              data ? " (the data included)" : " (the data not included)");
   fmt::print("process          {:.3f} GiB resident\n", gibibytes(resident));
-  fmt::print("time             about {:.3g} s per step, {:.3g} samples/s ({} threads, matmul {:.0f} GFLOP/s, memory {:.0f} GB/s)\n",
-             plan.seconds, static_cast<double>(config.batch_size) / plan.seconds, num_threads(),
-             machine.matmul_flops * 1e-9, machine.bytes_per_second * 1e-9);
+  fmt::print(
+      "time             about {:.3g} s per step, {:.3g} samples/s ({} threads, matmul {:.0f} GFLOP/s, memory {:.0f} "
+      "GB/s)\n",
+      plan.seconds, static_cast<double>(config.batch_size) / plan.seconds, num_threads(), machine.matmul_flops * 1e-9,
+      machine.bytes_per_second * 1e-9);
   return kOk;
 }
 
@@ -168,13 +171,20 @@ int show_plan(const InfoArguments& arguments, const Common& common) {
 Verb add_info(CLI::App& app, Common& common) {
   auto arguments = std::make_shared<InfoArguments>();
   CLI::App* verb = app.add_subcommand("info", "Show the machine and this build, or what a training run would need");
-  auto* config = verb->add_option("--config", arguments->config,
-                                  "A preset or a TOML file: its parameters, arithmetic, peak memory and seconds per step");
+  const std::vector<std::string_view> names = preset_names();
+  auto* config =
+      verb->add_option("--config", arguments->config,
+                       "A preset or a TOML file: its parameters, arithmetic, peak memory and seconds per step")
+          ->type_name("NAME|FILE")
+          ->check(suggestions({names.begin(), names.end()}));
   verb->add_option("--data", arguments->data, "With --config: take the shape of a sample from this data")
+      ->type_name("NAME|DIR")
+      ->check(suggestions(dataset_names()))
       ->needs(config);
   verb->add_option("--sample-shape", arguments->sample_shape, "With --config: the shape of a sample, as 3,32,32")
+      ->type_name("C,H,W")
       ->delimiter(',')
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->needs(config);
   verb->add_option("--set", arguments->assignments, "With --config: change one key: --set micro_batch=8")
       ->type_name("KEY=VALUE")

@@ -14,7 +14,10 @@
 #include "diffusion/train/config.h"
 #include "diffusion/train/environment.h"
 #include "diffusion/train/run_directory.h"
+#include "tensor/backend/backend.h"
+#include "tensor/backend/info.h"
 #include "tensor/io/file.h"
+#include "tensor/ops/conv.h"
 #include "tensor/parallel.h"
 
 namespace sfumato::cli {
@@ -61,6 +64,13 @@ void add_common_options(CLI::App& verb, Common& common) {
 }
 
 void apply(const Common& common) {
+  try {  // now, not when an hour has been spent or a run directory made
+    backend();
+    conv_algorithm();
+    instruction_set_name();
+  } catch (const Error& error) {
+    throw ConfigError(error.what());
+  }
   if (common.threads > 0) {
     set_num_threads(common.threads);
   }

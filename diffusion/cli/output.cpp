@@ -19,6 +19,10 @@ void require_writable_folder(const std::string& out) {
   if (access(parent.empty() ? "." : parent.c_str(), W_OK) != 0) {
     throw CannotCreate(fmt::format("cannot write {}: {}", out, std::strerror(errno)));
   }
+  constexpr size_t kLongestName = 255;  // bytes, on the file systems of Linux
+  if (std::filesystem::path(out).filename().native().size() > kLongestName) {
+    throw CannotCreate(fmt::format("cannot write {}: {}", out, std::strerror(ENAMETOOLONG)));
+  }
   if (std::filesystem::is_directory(out)) {
     throw CannotCreate(fmt::format("cannot write {}: it is a folder", out));
   }

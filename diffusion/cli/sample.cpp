@@ -1,10 +1,13 @@
 // `sfumato sample`: images from a model folder.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "diffusion/cli/exit_codes.h"
+#include "diffusion/cli/options.h"
 #include "diffusion/cli/output.h"
 #include "diffusion/cli/verbs.h"
 #include "diffusion/pipeline/picture.h"
@@ -42,6 +45,10 @@ Tensor read_start(const std::string& path, const DenoisingNetwork& network) {
   const Shape sample = network.sample_shape();
   check(x_T.dim() == sample.rank() + 1 && x_T.size(1) == sample[0], path, ": tensor x_T must be (N, ", sample[0],
         sample.rank() == 3 ? ", H, W), got " : "), got ", x_T.shape());
+  check(x_T.size(0) >= 1, path, ": tensor x_T has no rows, its shape is ", x_T.shape());
+  const std::vector<double> values = x_T.to_vector();
+  check(std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); }), path,
+        ": tensor x_T holds values that are not finite");
   return x_T;
 }
 
@@ -87,28 +94,36 @@ int sample(SampleArguments arguments, const Common& common) {
 Verb add_sample(CLI::App& app, Common& common) {
   auto arguments = std::make_shared<SampleArguments>();
   CLI::App* verb = app.add_subcommand("sample", "Draw images or points from a trained model");
-  verb->add_option("--model", arguments->model, "Model folder in diffusers' layout")->required();
+  verb->add_option("--model", arguments->model, "Model folder in diffusers' layout")->type_name("DIR")->required();
   verb->add_option("--out", arguments->out,
                    "FILE.png for a picture (of points also FILE.svg), FILE.safetensors for the tensor `samples`, "
                    "(N, C, H, W) or (N, 2)")
       ->required()
       ->check(ends_in({".png", ".svg", ".safetensors"}));
-  auto* num = verb->add_option("--num", arguments->options.num, "How many images or points")->check(CLI::PositiveNumber);
-  verb->add_option("--sampler", arguments->options.sampler, "ddpm or ddim (default: what the model's scheduler says)")
+  auto* num = verb->add_option("--num", arguments->options.num, "How many images")->check(whole_number(1));
+  verb->add_option("--noise", arguments->noise, "safetensors file whose tensor x_T (N, C, H, W) is the start")
+      ->type_name("FILE")
+      ->excludes(num);
+  verb->add_option("--seed", arguments->options.seed, "Image i depends on the seed and i alone (default 0)")
+      ->check(whole_number(0));
+  verb->add_option("--sampler", arguments->options.sampler, "Default: what the model's scheduler says")
       ->check(CLI::IsMember({"ddpm", "ddim"}));
   verb->add_option("--steps", arguments->options.steps, "Network evaluations (default: 50 for ddim, all for ddpm)")
-      ->check(CLI::PositiveNumber);
-  verb->add_option("--eta", arguments->options.eta, "Noise of ddim, 0 to 1")->check(CLI::Range(0.0, 1.0));
-  verb->add_option("--seed", arguments->options.seed, "Image i depends on the seed and i alone");
-  verb->add_option("--noise", arguments->noise, "safetensors file whose tensor x_T (N, C, H, W) is the start")
-      ->excludes(num);
-  verb->add_option("--spacing", arguments->spacing, "leading, trailing or linspace")
-      ->check(CLI::IsMember({"leading", "trailing", "linspace"}));
-  verb->add_option("--prediction-type", arguments->prediction_type, "epsilon, sample or v_prediction")
-      ->check(CLI::IsMember({"epsilon", "sample", "v_prediction"}));
-  verb->add_option("--variance-type", arguments->variance_type, "fixed_small, fixed_small_log or fixed_large")
-      ->check(CLI::IsMember({"fixed_small", "fixed_small_log", "fixed_large"}));
-  verb->add_flag("--clip-sample,!--no-clip-sample", arguments->clip_sample, "Clip the predicted x_0 to [-1, 1]");
+      ->check(whole_number(1));
+  verb->add_option("--eta", arguments->options.eta, "Noise of ddim: 0 (default) none, 1 as much as ddpm")
+      ->check(real_number(0, 1));
+  const char* scheduler = "In place of the model's scheduler configuration";
+  verb->add_option("--spacing", arguments->spacing, "Which timesteps fewer steps visit")
+      ->check(CLI::IsMember({"leading", "trailing", "linspace"}))
+      ->group(scheduler);
+  verb->add_option("--prediction-type", arguments->prediction_type, "What the network's output means")
+      ->check(CLI::IsMember({"epsilon", "sample", "v_prediction"}))
+      ->group(scheduler);
+  verb->add_option("--variance-type", arguments->variance_type, "Variance of a step of ddpm")
+      ->check(CLI::IsMember({"fixed_small", "fixed_small_log", "fixed_large"}))
+      ->group(scheduler);
+  verb->add_flag("--clip-sample,!--no-clip-sample", arguments->clip_sample, "Clip the predicted x_0 to [-1, 1]")
+      ->group(scheduler);
   add_common_options(*verb, common);
   verb->footer(R"(Examples:
   sfumato sample --model runs/fashion/model --num 100 --sampler ddim --steps 50 --seed 7 --out grid.png

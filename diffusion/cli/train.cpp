@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "diffusion/cli/exit_codes.h"
+#include "diffusion/cli/options.h"
 #include "diffusion/cli/verbs.h"
 #include "diffusion/data/open.h"
 #include "diffusion/pipeline/picture.h"
@@ -63,7 +64,7 @@ class TrainCommand {
       throw CannotCreate("run directory " + arguments_.out +
                          " exists already (--resume goes on with it, --force replaces it)");
     }
-    if (arguments_.resume && !arguments_.force && is_finished()) {
+    if (arguments_.resume && is_finished()) {
       say("run " + arguments_.out + " is finished: nothing to do");
       return kOk;
     }
@@ -103,11 +104,20 @@ class TrainCommand {
   // The model is there and was made by this configuration.
   bool is_finished() const {
     return std::filesystem::exists(run_.model()) && std::filesystem::exists(run_.config()) &&
-           first_difference(read_file(run_.config(), kConfigLimit), config_.to_json()).empty();
+           first_difference(saved_config(), config_.to_json()).empty();
+  }
+
+  // The resolved configuration that the run was made with.
+  std::string saved_config() const {
+    std::string text = read_file(run_.config(), kConfigLimit);
+    if (!nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false).is_object()) {
+      throw FormatError(run_.config().string() + ": not valid JSON");
+    }
+    return text;
   }
 
   void prepare_directory() {
-    if (arguments_.force) {
+    if (arguments_.force && !arguments_.resume) {  // the first call may have had --force: a resume must not
       run_.clear();
     }
     if (arguments_.resume && std::filesystem::exists(run_.config())) {
@@ -122,7 +132,7 @@ class TrainCommand {
 
   // Only `steps` may differ, and only where the learning rate does not depend on it.
   void require_same_config() const {
-    const std::string saved = read_file(run_.config(), kConfigLimit);
+    const std::string saved = saved_config();
     TrainConfig wanted = config_;
     if (config_.lr_decay == "constant") {
       wanted.steps = nlohmann::json::parse(saved).value("steps", config_.steps);
@@ -147,10 +157,12 @@ class TrainCommand {
                       dataset_->sample_shape().rank() > 1 ? "images" : "points");
     const auto start = std::chrono::steady_clock::now();
     int skipped_in_a_row = 0;
+    bool learned = trainer_->step_count() == config_.steps;
     while (trainer_->step_count() < config_.steps) {
       const StepResult result = trainer_->step(loader.next().images);
       log(metrics, result, progress);
       skipped_in_a_row = result.skipped ? skipped_in_a_row + 1 : 0;
+      learned |= !result.skipped;
       if (skipped_in_a_row >= kMaxSkippedInARow) {
         progress.finish();
         say(fmt::format("sfumato: diverged: loss or gradient not finite in {} steps up to {}", skipped_in_a_row,
@@ -175,6 +187,10 @@ class TrainCommand {
       }
     }
     progress.finish();
+    if (!learned) {
+      say("sfumato: diverged: loss or gradient not finite in every step");
+      return kDiverged;
+    }
     return kOk;
   }
 
@@ -253,24 +269,36 @@ std::string data_help() {
 Verb add_train(CLI::App& app, Common& common) {
   auto arguments = std::make_shared<TrainArguments>();
   CLI::App* verb = app.add_subcommand("train", "Train a model from a preset or a configuration file");
-  std::string presets;
-  for (const std::string_view name : preset_names()) {
-    presets += (presets.empty() ? "" : ", ") + std::string(name);
-  }
-  auto* preset = verb->add_option("--preset", arguments->preset, "Start from a built-in configuration: " + presets);
-  verb->add_option("--config", arguments->config_file, "Start from a TOML file")->excludes(preset);
-  verb->add_option("--data", arguments->data, data_help())->required();
-  verb->add_option("--out", arguments->out, "Run directory")->required();
-  verb->add_option("--set", arguments->assignments, "Change one configuration key: --set lr=1e-4")
-      ->type_name("KEY=VALUE");
-  verb->add_option("--steps", arguments->steps, "Optimiser steps (the key `steps`)");
-  verb->add_option("--seed", arguments->seed, "Random seed (the key `seed`)");
+  verb->add_option("--data", arguments->data, data_help())
+      ->type_name("NAME|DIR")
+      ->check(suggestions(dataset_names()))
+      ->required();
+  verb->add_option("--out", arguments->out, "Run directory")->type_name("DIR")->required();
+  const std::vector<std::string_view> names = preset_names();
+  auto* preset = verb->add_option("--preset", arguments->preset,
+                                  fmt::format("Start from a built-in configuration: {}", fmt::join(names, ", ")))
+                     ->type_name("NAME")
+                     ->check(suggestions({names.begin(), names.end()}))
+                     ->group("Configuration");
+  verb->add_option("--config", arguments->config_file, "Start from a TOML file (docs/configuration.md)")
+      ->type_name("FILE")
+      ->excludes(preset)
+      ->group("Configuration");
+  verb->add_option("--set", arguments->assignments, "Change one key: --set lr=1e-4; may be given again")
+      ->type_name("KEY=VALUE")
+      ->group("Configuration");
+  verb->add_option("--steps", arguments->steps, "Optimiser steps (the key `steps`)")
+      ->check(whole_number())
+      ->group("Configuration");
+  verb->add_option("--seed", arguments->seed, "Random seed (the key `seed`)")
+      ->check(whole_number())
+      ->group("Configuration");
+  verb->add_flag("--resume", arguments->resume, "Go on with the run in --out, or start it");
+  verb->add_flag("--force", arguments->force, "Replace the run in --out; with --resume it is without effect");
   verb->add_option("--time-limit", arguments->time_limit_minutes,
                    "Stop training after so many minutes and finish with what was learned")
       ->type_name("MINUTES")
-      ->check(CLI::PositiveNumber);
-  verb->add_flag("--resume", arguments->resume, "Go on with the run in --out, or start it");
-  verb->add_flag("--force", arguments->force, "Replace the run in --out");
+      ->check(real_number(0.001));
   add_common_options(*verb, common);
   verb->footer(R"(Examples:
   sfumato train --preset fashion-small --data fashion-mnist --out runs/fashion

@@ -27,6 +27,7 @@ Verb add_completion(CLI::App& app, Common& common);
 
 // --threads and --json.
 void add_common_options(CLI::App& verb, Common& common);
+// Sets the threads. Throws ConfigError when a SFUMATO_ variable of the environment has no meaning.
 void apply(const Common& common);
 
 }  // namespace sfumato::cli

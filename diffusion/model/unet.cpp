@@ -119,7 +119,7 @@ Variable UNet::operator()(const Variable& x, const Tensor& t) const {
         ", H, W), got ", x.shape());
   const int64_t stride = config_.total_stride();
   check(x.size(2) % stride == 0 && x.size(3) % stride == 0, "unet: height and width must be divisible by ", stride,
-        " (", config_.block_out_channels.size(), " levels), got ", x.shape());
+        " (", config_.block_out_channels.size(), " levels), got ", x.size(2), " x ", x.size(3));
   check(t.dim() == 1 && t.numel() == x.size(0), "unet: t must be (", x.size(0), "), got ", t.shape());
   const Tensor features =
       timestep_embedding(t, config_.block_out_channels.front(), config_.flip_sin_to_cos, config_.freq_shift, x.dtype());

@@ -1,7 +1,10 @@
 #include "diffusion/model/unet_config.h"
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <type_traits>
 
 #include "tensor/check.h"
 
@@ -50,6 +53,10 @@ std::vector<bool> attention_of(const Json& types,
   return flags;
 }
 
+bool is_int64(const Json& field) {
+  return field.is_number_integer() && !(field.is_number_unsigned() && field.get<uint64_t>() > uint64_t{INT64_MAX});
+}
+
 class FieldReader {
  public:
   FieldReader(const Json& json, std::string_view source) : json_(json), source_(source) {}
@@ -60,11 +67,21 @@ class FieldReader {
     if (!json_.contains(key)) {
       return;
     }
-    try {
-      value = json_.at(key).get<T>();
-    } catch (const Json::exception&) {
-      detail::fail(source_, ": field '", key, "' has the wrong type: ", json_.at(key).dump());
+    const Json& field = json_.at(key);
+    bool fits = true;  // for what get() would round
+    if constexpr (std::is_same_v<T, int64_t>) {
+      fits = is_int64(field);
+    } else if constexpr (std::is_same_v<T, std::vector<int64_t>>) {
+      fits = field.is_array() && std::all_of(field.begin(), field.end(), is_int64);
     }
+    try {
+      if (fits) {
+        value = field.get<T>();
+      }
+    } catch (const Json::exception&) {
+      fits = false;
+    }
+    check(fits, source_, ": field '", key, "' has the wrong type: ", field.dump());
   }
 
   void refuse_the_rest() const {
@@ -86,19 +103,35 @@ class FieldReader {
 
 }  // namespace
 
+namespace {
+
+// Far beyond what is built, and small enough that the sizes of tensors can be computed without overflow.
+constexpr int64_t kMostChannels = 65536;
+constexpr int64_t kMostLayers = 64;
+constexpr int64_t kMostPixels = 16384;
+
+void check_range(const char* name, int64_t value, int64_t low, int64_t high) {
+  check(value >= low && value <= high, "unet: ", name, " must be in ", low, "..", high, ", got ", value);
+}
+
+}  // namespace
+
 void UNetConfig::validate() const {
   const auto levels = block_out_channels.size();
   check(levels >= 1 && levels <= 16, "unet: block_out_channels must have 1 to 16 entries, got ", levels);
   check(attention.size() == levels, "unet: ", levels, " entries in block_out_channels but ", attention.size(),
         " block types");
-  check(in_channels >= 1 && out_channels >= 1, "unet: in_channels and out_channels must be positive, got ", in_channels,
-        " and ", out_channels);
-  check(layers_per_block >= 1, "unet: layers_per_block must be positive, got ", layers_per_block);
-  check(norm_num_groups >= 1, "unet: norm_num_groups must be positive, got ", norm_num_groups);
+  check_range("in_channels", in_channels, 1, kMostChannels);
+  check_range("out_channels", out_channels, 1, kMostChannels);
+  check_range("layers_per_block", layers_per_block, 1, kMostLayers);
+  check_range("norm_num_groups", norm_num_groups, 1, kMostChannels);
+  check_range("sample_size", sample_size, 1, kMostPixels);
+  check(std::isfinite(norm_eps) && norm_eps > 0, "unet: norm_eps must be positive and finite, got ", norm_eps);
   check(dropout >= 0 && dropout < 1, "unet: dropout must be in [0, 1), got ", dropout);
   check(downsample_padding == 0 || downsample_padding == 1, "unet: downsample_padding must be 0 or 1, got ",
         downsample_padding);
   for (const int64_t channels : block_out_channels) {
+    check_range("an entry of block_out_channels", channels, 2, kMostChannels);
     check(channels >= 2 && channels % norm_num_groups == 0, "unet: width ", channels,
           " in block_out_channels must be a positive multiple of norm_num_groups = ", norm_num_groups);
     check(!attention_head_dim || (*attention_head_dim >= 1 && channels % *attention_head_dim == 0), "unet: width ",
@@ -178,9 +211,9 @@ UNetConfig UNetConfig::from_json(std::string_view text, std::string_view source)
   fields.read("down_block_types", down);
   fields.read("up_block_types", up);
   fields.refuse_the_rest();
-  check(head_dim.is_null() || head_dim.is_number_integer(), source, ": attention_head_dim must be an integer or null");
+  check(head_dim.is_null() || is_int64(head_dim), source, ": attention_head_dim must be an integer or null");
   config.attention_head_dim = head_dim.is_null() ? std::nullopt : std::optional<int64_t>(head_dim.get<int64_t>());
-  check(sample_size.is_number_integer(), source, ": sample_size must be an integer, got ", sample_size.dump());
+  check(is_int64(sample_size), source, ": sample_size must be an integer, got ", sample_size.dump());
   config.sample_size = sample_size.get<int64_t>();
   config.attention = attention_of(down, "DownBlock2D", "AttnDownBlock2D", source);
   const std::vector<bool> mirrored = attention_of(up, "UpBlock2D", "AttnUpBlock2D", source);

@@ -57,25 +57,15 @@ void save_pipeline(const fs::path& folder,
                    const NamedTensors& weights,
                    const SchedulerConfig& scheduler) {
   const NetworkKind& kind = network_kind(network.class_name());
-  const fs::path building = folder.string() + ".tmp";
-  const fs::path place = building / kind.folder;
-  remove_tree(building);
-  make_directory(place);
-  make_directory(building / "scheduler");
-  write_file_durably(building / "model_index.json", model_index(kind));
-  write_file_durably(place / "config.json", network.config_json());
-  save_safetensors(place / kWeights, weights, {{"format", "pt"}});
-  save_scheduler_config(building / "scheduler" / "scheduler_config.json", scheduler);
-  if (fs::exists(folder)) {
-    // A folder that is not empty cannot be renamed over: it steps aside first.
-    const fs::path old = folder.string() + ".old";
-    remove_tree(old);
-    rename_durably(folder, old);
-    rename_durably(building, folder);
-    remove_tree(old);
-  } else {
-    rename_durably(building, folder);
-  }
+  write_folder_durably(folder, [&](const fs::path& building) {
+    const fs::path place = building / kind.folder;
+    make_directory(place);
+    make_directory(building / "scheduler");
+    write_file_durably(building / "model_index.json", model_index(kind));
+    write_file_durably(place / "config.json", network.config_json());
+    save_safetensors(place / kWeights, weights, {{"format", "pt"}});
+    save_scheduler_config(building / "scheduler" / "scheduler_config.json", scheduler);
+  });
 }
 
 Denoiser denoiser_of(const DenoisingNetwork& network) {

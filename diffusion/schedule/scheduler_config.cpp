@@ -1,13 +1,11 @@
 #include "diffusion/schedule/scheduler_config.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <type_traits>
 #include <utility>
 
-#include "tensor/io/safetensors.h"
+#include "tensor/io/file.h"
 
 namespace sfumato {
 
@@ -222,11 +220,8 @@ SchedulerConfig parse_scheduler_config(std::string_view json, std::string_view o
 }
 
 SchedulerConfig load_scheduler_config(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file) throw IoError(detail::join_parts(path.string(), ": cannot be read"));
-  return parse_scheduler_config(text.str(), path.string());
+  constexpr size_t kLimit = size_t{16} << 20;  // trained_betas of a million steps fit
+  return parse_scheduler_config(read_file(path, kLimit), path.string());
 }
 
 std::string to_json(const SchedulerConfig& config) {
@@ -258,11 +253,7 @@ std::string to_json(const SchedulerConfig& config) {
 }
 
 void save_scheduler_config(const std::filesystem::path& path, const SchedulerConfig& config) {
-  const std::string text = to_json(config);
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << text;
-  file.close();
-  if (!file) throw IoError(detail::join_parts(path.string(), ": cannot be written"));
+  write_file_durably(path, to_json(config));
 }
 
 }  // namespace sfumato

@@ -195,6 +195,8 @@ TrainConfig TrainConfig::from_toml(std::string_view text, const std::string& sou
 void TrainConfig::set(std::string_view assignment) {
   const size_t equals = assignment.find('=');
   require(equals != std::string_view::npos && equals > 0, "--set: expected key=value, got '", assignment, "'");
+  require(assignment.find('\n') == std::string_view::npos, "--set: '", assignment.substr(0, equals),
+          "' is given more than one line");
   const std::string key(assignment.substr(0, equals));
   const std::string value(assignment.substr(equals + 1));
   const auto fields = fields_of(*this);
@@ -225,22 +227,23 @@ void TrainConfig::validate() const {
           " leaves nothing of ", steps, " steps for the cosine");
   require(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1, "config: beta1 and beta2 must be in [0, 1), got ", beta1,
           " and ", beta2);
-  require(weight_decay >= 0, "config: weight_decay must not be negative, got ", weight_decay);
-  require(max_grad_norm >= 0, "config: max_grad_norm must not be negative, got ", max_grad_norm);
+  require(std::isfinite(weight_decay) && weight_decay >= 0, "config: weight_decay must not be negative, got ", weight_decay);
+  require(std::isfinite(max_grad_norm) && max_grad_norm >= 0, "config: max_grad_norm must not be negative, got ", max_grad_norm);
   require(ema_decay >= 0 && ema_decay <= 1, "config: ema_decay must be in [0, 1], got ", ema_decay);
-  require(min_snr_gamma >= 0, "config: min_snr_gamma must not be negative, got ", min_snr_gamma);
+  require(std::isfinite(min_snr_gamma) && min_snr_gamma >= 0, "config: min_snr_gamma must not be negative, got ", min_snr_gamma);
   require(network == "unet" || network == "mlp", "config: network must be 'unet' or 'mlp', got '", network, "'");
   require(channels == 0 || channels == 1 || channels == 3, "config: channels must be 1, 3 or 0, got ", channels);
-  require(image_size >= 0, "config: image_size must not be negative, got ", image_size);
+  require(image_size >= 0 && image_size <= 16384, "config: image_size must be in 0..16384, got ", image_size);
+  require(attention_head_dim >= 0, "config: unet.attention_head_dim must not be negative, got ", attention_head_dim);
   require(checkpoint_every >= 0 && sample_every >= 0,
           "config: checkpoint.every and sample.every must not be negative (0 means never), got ", checkpoint_every,
           " and ", sample_every);
   require(checkpoint_keep >= 1, "config: checkpoint.keep must be at least 1, got ", checkpoint_keep);
   require(sample_num >= 1, "config: sample.num must be at least 1, got ", sample_num);
-  require(sample_steps >= 1 && sample_steps <= num_train_timesteps, "config: sample.steps must be in 1..",
-          num_train_timesteps, ", got ", sample_steps);
   require(num_train_timesteps >= 1, "config: schedule.num_train_timesteps must be at least 1, got ",
           num_train_timesteps);
+  require(sample_steps >= 1 && sample_steps <= num_train_timesteps, "config: sample.steps must be in 1..",
+          num_train_timesteps, ", got ", sample_steps);
   as_config_error([&] { scheduler_config().make_schedule(); });
 }
 
@@ -270,6 +273,8 @@ UNetConfig TrainConfig::unet_config(const Shape& image) const {
   require(image.rank() == 3, "config: network = 'unet' is for images, but the data are points of shape ", image,
           " (set network = 'mlp')");
   require(image[1] == image[2], "config: images must be square, got ", image);
+  require(attention.size() == block_out_channels.size(), "config: unet.attention has ", attention.size(),
+          " entries but unet.block_out_channels has ", block_out_channels.size());
   UNetConfig unet;
   unet.sample_size = image[1];
   unet.in_channels = image[0];
@@ -314,8 +319,12 @@ std::string TrainConfig::to_json() const {
 }
 
 std::string first_difference(const std::string& json_a, const std::string& json_b) {
-  const auto a = nlohmann::ordered_json::parse(json_a).flatten();
-  const auto b = nlohmann::ordered_json::parse(json_b).flatten();
+  const auto flat = [](const std::string& text) {
+    const auto json = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+    check(json.is_object(), "a resolved configuration (config.json) must be a JSON object");
+    return json.flatten();
+  };
+  const auto a = flat(json_a), b = flat(json_b);
   for (const auto* side : {&a, &b}) {
     for (const auto& [path, unused] : side->items()) {
       const std::string left = a.contains(path) ? a.at(path).dump() : "nothing";

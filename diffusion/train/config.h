@@ -109,6 +109,7 @@ std::string_view preset_text(std::string_view name);
 std::vector<std::string_view> preset_names();
 
 // The first key at which two resolved configurations (config.json) differ, with both values; empty when none does.
+// Throws Error when one is no JSON object.
 std::string first_difference(const std::string& json_a, const std::string& json_b);
 
 }  // namespace sfumato

@@ -68,16 +68,12 @@ std::vector<int64_t> RunDirectory::checkpoint_steps() const {
 }
 
 void RunDirectory::save_checkpoint(const Trainer& trainer, int64_t keep) const {
-  const fs::path place = checkpoint(trainer.step_count());
-  const fs::path building = place.string() + ".tmp";
-  remove_tree(building);
-  make_directory(building);
-  save_safetensors(building / "weights.safetensors", trainer.weights());
-  save_safetensors(building / "optimizer.safetensors", trainer.optimizer_state());
-  save_safetensors(building / "ema.safetensors", trainer.ema_state());
-  write_file_durably(building / "state.json", Json{{"step", trainer.step_count()}}.dump(2) + "\n");
-  remove_tree(place);
-  rename_durably(building, place);
+  write_folder_durably(checkpoint(trainer.step_count()), [&](const fs::path& building) {
+    save_safetensors(building / "weights.safetensors", trainer.weights());
+    save_safetensors(building / "optimizer.safetensors", trainer.optimizer_state());
+    save_safetensors(building / "ema.safetensors", trainer.ema_state());
+    write_file_durably(building / "state.json", Json{{"step", trainer.step_count()}}.dump(2) + "\n");
+  });
   const std::vector<int64_t> steps = checkpoint_steps();
   for (size_t i = 0; i + static_cast<size_t>(keep) < steps.size(); ++i) {
     remove_tree(checkpoint(steps[i]));

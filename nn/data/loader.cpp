@@ -125,6 +125,9 @@ class DataLoader::Impl {
     for (Slot& slot : slots_) {
       slot.indices.resize(static_cast<size_t>(batch_size_));
     }
+    // The compute threads are made by whoever asks first; were that one of ours, they would be its own, beside a second
+    // set for the caller.
+    num_threads();
     try {
       for (int i = 0; options.prefetch > 0 && i < options.threads; ++i) {
         threads_.emplace_back([this] { work(); });

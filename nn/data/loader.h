@@ -38,7 +38,8 @@ struct LoaderOptions {
       false;            // mirror every other sample (drawn from (seed, "flip", sample)) along its last dimension
   bool shuffle = true;  // false: every epoch in the dataset's order
   int prefetch = 2;     // batches read ahead; 0 reads in next() itself, without a thread
-  // That read; 0 as prefetch 0. They compete with the network for the cores: more pay only where next() is seen to wait.
+  // That read; 0 as prefetch 0. They compete with the network for the cores: more pay only where next() is seen to
+  // wait.
   int threads = 2;
 };
 

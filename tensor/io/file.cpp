@@ -210,6 +210,29 @@ void rename_durably(const fs::path& from, const fs::path& to) {
   }
 }
 
+void write_folder_durably(const fs::path& path, const std::function<void(const fs::path& folder)>& fill) {
+  const fs::path building = path.string() + ".tmp";
+  remove_tree(building);
+  try {
+    make_directory(building);
+    fill(building);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(building, ignored);
+    throw;
+  }
+  if (!fs::exists(path)) {
+    rename_durably(building, path);
+    return;
+  }
+  // A folder that is not empty cannot be renamed over: it steps aside first.
+  const fs::path old = path.string() + ".old";
+  remove_tree(old);
+  rename_durably(path, old);
+  rename_durably(building, path);
+  remove_tree(old);
+}
+
 void sync_directory(const fs::path& path) {
   const FileHandle handle = open_to_read(path, O_DIRECTORY);
   // EINVAL: this file system keeps no folders that could be synced (some network and FUSE ones); there is no more to

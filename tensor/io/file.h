@@ -113,6 +113,12 @@ void make_directory(const std::filesystem::path& path);
 // inside a folder must have been written durably before. Throws IoError.
 void rename_durably(const std::filesystem::path& from, const std::filesystem::path& to);
 
+// Makes or replaces the folder `path` as a whole: `fill` writes into a new folder beside it, which is then renamed, so
+// that `path` is never half there. When anything throws, the new folder is removed and an old `path` is untouched.
+// `fill` must write its files durably. Throws IoError.
+void write_folder_durably(const std::filesystem::path& path,
+                          const std::function<void(const std::filesystem::path& folder)>& fill);
+
 // Waits until the entries of a folder (not what its files hold) are on the disk. Throws IoError.
 void sync_directory(const std::filesystem::path& path);
 

@@ -42,7 +42,8 @@ std::vector<std::string> small_files() {
   const std::string rgb = smooth_pixels(11, 9, 3), grey = smooth_pixels(9, 10, 1), tiny = smooth_pixels(3, 5, 1);
   return {make_png(11, 9, {PNG_COLOR_TYPE_RGB}, rgb),
           make_png(9, 10, {.color_type = PNG_COLOR_TYPE_GRAY, .interlaced = true}, grey),
-          make_png(3, 5, {.color_type = PNG_COLOR_TYPE_PALETTE, .bit_depth = 2, .palette = "abcdefghi"}, "05050"),
+          make_png(3, 5, {.color_type = PNG_COLOR_TYPE_PALETTE, .bit_depth = 2, .palette = "abcdefghi"},
+                   "\x18\x84\x18\x84\x18"),
           make_jpeg(3, 5, 1, tiny),
           make_jpeg(11, 9, 3, rgb, {.quality = 50}),
           make_jpeg(9, 10, 1, grey, {.quality = 50, .progressive = true})};

@@ -49,6 +49,29 @@ TEST_CASE("file: a write that fails leaves the old file and no temporary", "[io]
   CHECK(folder.entries() == 2);
 }
 
+TEST_CASE("file: a folder is made or replaced as a whole, or not at all", "[io][file]") {
+  const TemporaryFolder folder;
+  const auto target = folder / "model";
+  const auto fill_with = [](const std::string& text) {
+    return [text](const std::filesystem::path& place) { write_file_durably(place / "a", text); };
+  };
+  write_folder_durably(target, fill_with("first"));
+  CHECK(get(target / "a") == "first");
+  put(target / "extra", "of the first");
+  write_folder_durably(target, fill_with("second"));
+  CHECK(get(target / "a") == "second");
+  CHECK_FALSE(std::filesystem::exists(target / "extra"));
+
+  CHECK_THROWS_WITH(write_folder_durably(target,
+                                         [](const std::filesystem::path& place) {
+                                           write_file_durably(place / "a", "third");
+                                           throw std::runtime_error("disk full");
+                                         }),
+                    "disk full");
+  CHECK(get(target / "a") == "second");
+  CHECK(folder.entries() == 1);  // neither model.tmp nor model.old
+}
+
 TEST_CASE("file: errors name the path and the system's reason", "[io][file]") {
   const TemporaryFolder folder;
   const auto file = put(folder / "file", "12345");
