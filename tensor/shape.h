@@ -48,11 +48,13 @@ class Dims {
     values_[rank_++] = value;
   }
   void insert(int at, int64_t value) {
+    ensure(at >= 0 && at <= rank_, "shape: insert at ", at, " of ", rank_);
     push_back(0);
     std::copy_backward(values_ + at, values_ + rank_ - 1, values_ + rank_);
     values_[at] = value;
   }
   void erase(int at) {
+    ensure(at >= 0 && at < rank_, "shape: erase at ", at, " of ", rank_);
     std::copy(values_ + at + 1, values_ + rank_, values_ + at);
     --rank_;
   }

@@ -98,9 +98,10 @@ Verb add_sample(CLI::App& app, Common& common) {
   verb->add_option("--out", arguments->out,
                    "FILE.png for a picture (of points also FILE.svg), FILE.safetensors for the tensor `samples`, "
                    "(N, C, H, W) or (N, 2)")
+      ->type_name("FILE")
       ->required()
       ->check(ends_in({".png", ".svg", ".safetensors"}));
-  auto* num = verb->add_option("--num", arguments->options.num, "How many images")->check(whole_number(1));
+  auto* num = verb->add_option("--num", arguments->options.num, "How many images or points")->check(whole_number(1));
   verb->add_option("--noise", arguments->noise, "safetensors file whose tensor x_T (N, C, H, W) is the start")
       ->type_name("FILE")
       ->excludes(num);
