@@ -124,8 +124,8 @@ class Module {
   bool training_ = true;
 };
 
-// Marks the module at work while it lives, so that ops which run meanwhile can be put down to it ("tensor/cost.h"). Layers
-// open one when they are called; other modules do so at the beginning of their operator().
+// Marks the module at work while it lives, so that ops which run meanwhile can be put down to it ("tensor/cost.h").
+// Layers open one when they are called; other modules do so at the beginning of their operator().
 class ModuleScope {
  public:
   explicit ModuleScope(const Module& module) : previous_(std::exchange(current_, &module)) {}

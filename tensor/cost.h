@@ -23,8 +23,8 @@ namespace sfumato {
 struct OpCost {
   const char* op;      // "conv2d_backward_weight"
   const char* kernel;  // where an op has several: "winograd", "direct", "pointwise"; else ""
-  double flops;        // of the plain algorithm, whatever the kernel does; multiply-adds count two, elementwise ops none
-  double bytes;        // read and written when each operand moves once
+  double flops;  // of the plain algorithm, whatever the kernel does; multiply-adds count two, elementwise ops none
+  double bytes;  // read and written when each operand moves once
 };
 
 using CostListener = std::function<void(const OpCost&)>;

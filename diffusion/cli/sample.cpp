@@ -41,7 +41,7 @@ void override_scheduler(const SampleArguments& arguments, SchedulerConfig& sched
 
 // The start that a file gives, checked against the network: (N, sample shape...), heights and widths may differ.
 Tensor read_start(const std::string& path, const DenoisingNetwork& network) {
-  const Tensor x_T = SafetensorsReader(path).read("x_T").to(DType::f32);
+  Tensor x_T = SafetensorsReader(path).read("x_T").to(DType::f32);
   const Shape sample = network.sample_shape();
   check(x_T.dim() == sample.rank() + 1 && x_T.size(1) == sample[0], path, ": tensor x_T must be (N, ", sample[0],
         sample.rank() == 3 ? ", H, W), got " : "), got ", x_T.shape());

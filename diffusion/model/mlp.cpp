@@ -51,7 +51,8 @@ MlpConfig MlpConfig::from_json(std::string_view text, std::string_view source) {
     if (key == "_class_name") {
       continue;
     }
-    const auto* field = std::find_if(std::begin(kFields), std::end(kFields), [&](const auto& f) { return key == f.key; });
+    const auto* field =
+        std::find_if(std::begin(kFields), std::end(kFields), [&key = key](const auto& f) { return key == f.key; });
     check(field != std::end(kFields), source, ": field '", key, "' is not known");
     check(value.is_number_integer(), source, ": field '", key, "' must be an integer, got ", value.dump());
     config.*field->value = value.get<int64_t>();

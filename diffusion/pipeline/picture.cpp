@@ -30,7 +30,8 @@ void check_picture(const std::filesystem::path& path, const Shape& sample) {
           " channels cannot be drawn (1 and 3 can); a .safetensors file takes any");
     return;
   }
-  check(sample == Shape{2}, "picture: samples of shape ", sample, " cannot be drawn: images (C, H, W) and points (2) can");
+  check(sample == Shape{2}, "picture: samples of shape ", sample,
+        " cannot be drawn: images (C, H, W) and points (2) can");
 }
 
 void save_picture(const std::filesystem::path& path, const Tensor& samples, const Dataset* data) {

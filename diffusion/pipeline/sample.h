@@ -21,12 +21,12 @@ struct SampleOptions {
   double eta = 0;       // of ddim
   uint64_t seed = 0;
   int64_t chunk = 0;  // samples that go through the network together; 0: 16 images or 1024 points
-  Tensor x_T = {};     // the start (N, sample shape...) instead of drawn noise; sets num
+  Tensor x_T = {};    // the start (N, sample shape...) instead of drawn noise; sets num
   std::function<void(int64_t done, int64_t total)> progress = {};  // after each step, in samples * steps
 };
 
-// f32 (num, sample shape...) in the model's range; clamped only if the scheduler says clip_sample. Throws Error for an unknown
-// sampler or settings that the schedule does not allow.
+// f32 (num, sample shape...) in the model's range; clamped only if the scheduler says clip_sample. Throws Error for an
+// unknown sampler or settings that the schedule does not allow.
 Tensor draw_samples(const Pipeline& pipeline, const SampleOptions& options);
 // The same for a network with its schedule that are not in a Pipeline, as while training.
 Tensor draw_samples(const DenoisingNetwork& network, const SchedulerConfig& scheduler, const SampleOptions& options);

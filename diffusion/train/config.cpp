@@ -227,10 +227,13 @@ void TrainConfig::validate() const {
           " leaves nothing of ", steps, " steps for the cosine");
   require(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1, "config: beta1 and beta2 must be in [0, 1), got ", beta1,
           " and ", beta2);
-  require(std::isfinite(weight_decay) && weight_decay >= 0, "config: weight_decay must not be negative, got ", weight_decay);
-  require(std::isfinite(max_grad_norm) && max_grad_norm >= 0, "config: max_grad_norm must not be negative, got ", max_grad_norm);
+  require(std::isfinite(weight_decay) && weight_decay >= 0, "config: weight_decay must not be negative, got ",
+          weight_decay);
+  require(std::isfinite(max_grad_norm) && max_grad_norm >= 0, "config: max_grad_norm must not be negative, got ",
+          max_grad_norm);
   require(ema_decay >= 0 && ema_decay <= 1, "config: ema_decay must be in [0, 1], got ", ema_decay);
-  require(std::isfinite(min_snr_gamma) && min_snr_gamma >= 0, "config: min_snr_gamma must not be negative, got ", min_snr_gamma);
+  require(std::isfinite(min_snr_gamma) && min_snr_gamma >= 0, "config: min_snr_gamma must not be negative, got ",
+          min_snr_gamma);
   require(network == "unet" || network == "mlp", "config: network must be 'unet' or 'mlp', got '", network, "'");
   require(channels == 0 || channels == 1 || channels == 3, "config: channels must be 1, 3 or 0, got ", channels);
   require(image_size >= 0 && image_size <= 16384, "config: image_size must be in 0..16384, got ", image_size);

@@ -14,7 +14,7 @@ namespace sfumato {
 
 // What this machine reaches now, with all threads of the process.
 struct MachineRates {
-  double matmul_flops = 0;     // per second, a large f32 product
+  double matmul_flops = 0;      // per second, a large f32 product
   double bytes_per_second = 0;  // of an elementwise addition in memory larger than the caches
 };
 // Takes about a quarter of a second.
@@ -31,7 +31,7 @@ struct StepPlan {
   size_t state_bytes = 0;
   size_t peak_bytes = 0;
   size_t reserved_bytes = 0;  // what the allocator will hold, freed blocks that it keeps for reuse included
-  double seconds = 0;  // per optimiser step
+  double seconds = 0;         // per optimiser step
 };
 
 // `sample`: the shape of one, (C, H, W) or (D). Throws ConfigError.

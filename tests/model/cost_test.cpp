@@ -23,8 +23,7 @@ TEST_CASE("forward_cost: the network of Ho et al. for CIFAR-10 takes 6.222 GMAC"
   CHECK(std::round(tree[0].flops / 2 * 1e-6) == 6222);
 }
 
-TEST_CASE("forward_cost: modules get what their ops cost, and parents the sum of their children",
-          "[diffusion][cost]") {
+TEST_CASE("forward_cost: modules get what their ops cost, and parents the sum of their children", "[diffusion][cost]") {
   UNet net({.sample_size = 8,
             .in_channels = 1,
             .out_channels = 1,

@@ -45,9 +45,11 @@ TEST_CASE("network: config.json decides the class; a name that is not known is r
       "c.json");
   CHECK(unet->class_name() == "UNet2DModel");
   CHECK(unet->sample_shape() == Shape{3, 8, 8});
-  CHECK_THAT(message_of<Error>([] { network_from_json(R"({"_class_name": "DiT"})", "c.json"); }),
-             ContainsSubstring("c.json") && ContainsSubstring("'DiT'") && ContainsSubstring("UNet2DModel, MlpDenoiser"));
-  CHECK_THAT(message_of<Error>([] { network_from_json(R"({"_class_name": 7})", "c.json"); }), ContainsSubstring("must be a string"));
+  CHECK_THAT(
+      message_of<Error>([] { network_from_json(R"({"_class_name": "DiT"})", "c.json"); }),
+      ContainsSubstring("c.json") && ContainsSubstring("'DiT'") && ContainsSubstring("UNet2DModel, MlpDenoiser"));
+  CHECK_THAT(message_of<Error>([] { network_from_json(R"({"_class_name": 7})", "c.json"); }),
+             ContainsSubstring("must be a string"));
   CHECK_THAT(message_of<Error>([] { network_from_json("[1]", "c.json"); }), ContainsSubstring("c.json"));
 }
 
@@ -56,8 +58,10 @@ TEST_CASE("mlp: its configuration goes to JSON and back; bad ones are refused", 
   const MlpConfig back = MlpConfig::from_json(config.to_json(), "config.json");
   CHECK(back.to_json() == config.to_json());
   CHECK(back.time_embedding_dim == 6);
-  CHECK_THAT(message_of<Error>([] { MlpConfig::from_json(R"({"widht": 3})", "c.json"); }), ContainsSubstring("c.json: field 'widht'"));
-  CHECK_THAT(message_of<Error>([] { MlpConfig::from_json(R"({"width": 2.5})", "c.json"); }), ContainsSubstring("must be an integer"));
+  CHECK_THAT(message_of<Error>([] { MlpConfig::from_json(R"({"widht": 3})", "c.json"); }),
+             ContainsSubstring("c.json: field 'widht'"));
+  CHECK_THAT(message_of<Error>([] { MlpConfig::from_json(R"({"width": 2.5})", "c.json"); }),
+             ContainsSubstring("must be an integer"));
   CHECK_THAT(message_of<Error>([] { MlpDenoiser net({.time_embedding_dim = 7}); }), ContainsSubstring("must be even"));
   CHECK_THAT(message_of<Error>([] { MlpDenoiser net({.width = 0}); }), ContainsSubstring("width"));
 }
