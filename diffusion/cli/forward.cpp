@@ -150,8 +150,8 @@ class ForwardCommand {
   // Samples first..first + num - 1 of the data, f32 (num, ...).
   Tensor read_data() {
     const auto data =
-        open_dataset(arguments_.data, {.split = arguments_.split == "test" ? DataSplit::test : DataSplit::train,
-                                       .image_size = arguments_.image_size});
+        open_data(arguments_.data, {.split = arguments_.split == "test" ? DataSplit::test : DataSplit::train,
+                                    .image_size = arguments_.image_size});
     const Shape sample = data->sample_shape();
     const int64_t num = arguments_.num.value_or(
         std::min(sample.rank() == 1 ? kDefaultPoints : kDefaultImages, data->size() - arguments_.first));
@@ -210,7 +210,9 @@ class ForwardCommand {
   }
 
   void show_density() {
-    const GaussianMixture mixture = GaussianMixture::parse(arguments_.density);
+    std::optional<GaussianMixture> parsed;
+    as_usage_error([&] { parsed = GaussianMixture::parse(arguments_.density); });
+    const GaussianMixture& mixture = *parsed;
     const int64_t trajectories = arguments_.num.value_or(kDefaultTrajectories);
     what_ = "densities";
     choose_times({0, 0.05, 0.1, 0.2, 0.4, 1});

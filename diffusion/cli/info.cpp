@@ -1,10 +1,13 @@
 // `sfumato info`: what this build is and what it runs on; with --config, what a training run would need.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -15,6 +18,7 @@
 #include "diffusion/train/config.h"
 #include "diffusion/train/environment.h"
 #include "diffusion/train/plan.h"
+#include "diffusion/train/progress.h"
 #include "tensor/allocator.h"
 #include "tensor/backend/info.h"
 #include "tensor/io/file.h"
@@ -33,6 +37,8 @@ struct InfoArguments {
   std::vector<std::string> assignments;
 };
 
+int64_t whole(double value) { return std::llround(value); }
+
 double gibibytes(double bytes) { return bytes / static_cast<double>(1 << 30); }
 
 Json describe_machine(const Common& common) {
@@ -40,7 +46,7 @@ Json describe_machine(const Common& common) {
   return {{"sfumato", kVersion},
           {"cpu", cpu_name()},
           {"instruction_set", instruction_set_name()},
-          {"memory_bytes", memory},
+          {"memory_bytes", whole(memory)},
           {"threads", num_threads()},
           {"threads_from", common.threads > 0 ? "--threads" : num_threads_origin()},
           {"onednn", onednn_version()},
@@ -109,6 +115,10 @@ bool is_preset(const std::string& name) {
 
 int show_plan(const InfoArguments& arguments, const Common& common) {
   const bool preset = is_preset(arguments.config);
+  if (!preset && !std::filesystem::exists(arguments.config)) {
+    throw MissingInput(fmt::format("--config: '{}' is neither a file nor a preset ({})", arguments.config,
+                                   fmt::join(preset_names(), ", ")));
+  }
   TrainConfig config = preset ? TrainConfig::from_toml(preset_text(arguments.config), arguments.config)
                               : TrainConfig::from_toml(read_file(arguments.config, kConfigLimit), arguments.config);
   for (const std::string& assignment : arguments.assignments) {
@@ -117,7 +127,7 @@ int show_plan(const InfoArguments& arguments, const Common& common) {
   config.validate();
   std::shared_ptr<const Dataset> data;
   if (!arguments.data.empty()) {
-    data = open_dataset(arguments.data, {.image_size = config.image_size, .channels = config.channels});
+    data = open_data(arguments.data, {.image_size = config.image_size, .channels = config.channels});
   }
   const auto data_bytes = static_cast<double>(allocator_stats().live_bytes);
   const Shape sample = sample_shape_of(arguments, config, data.get(), !preset || arguments.config.starts_with("cifar"));
@@ -132,17 +142,17 @@ int show_plan(const InfoArguments& arguments, const Common& common) {
                     {"batch_size", config.batch_size},
                     {"micro_batch", config.micro_batch},
                     {"parameters", plan.parameters},
-                    {"forward_macs", plan.forward_macs},
-                    {"step_flops", plan.step_flops},
-                    {"step_bytes", plan.step_bytes},
+                    {"forward_macs", whole(plan.forward_macs)},
+                    {"step_flops", whole(plan.step_flops)},
+                    {"step_bytes", whole(plan.step_bytes)},
                     {"ops", plan.ops},
                     {"state_bytes", plan.state_bytes},
-                    {"data_bytes", data_bytes},
-                    {"peak_bytes", peak},
-                    {"resident_bytes", resident},
+                    {"data_bytes", whole(data_bytes)},
+                    {"peak_bytes", whole(peak)},
+                    {"resident_bytes", whole(resident)},
                     {"seconds_per_step", plan.seconds},
-                    {"matmul_flops_per_second", machine.matmul_flops},
-                    {"bytes_per_second", machine.bytes_per_second},
+                    {"matmul_flops_per_second", whole(machine.matmul_flops)},
+                    {"bytes_per_second", whole(machine.bytes_per_second)},
                     {"threads", num_threads()}};
     std::puts(json.dump().c_str());
     return kOk;
@@ -163,6 +173,8 @@ int show_plan(const InfoArguments& arguments, const Common& common) {
       "GB/s)\n",
       plan.seconds, static_cast<double>(config.batch_size) / plan.seconds, num_threads(), machine.matmul_flops * 1e-9,
       machine.bytes_per_second * 1e-9);
+  fmt::print("whole run        about {} for {} steps\n",
+             format_duration(plan.seconds * static_cast<double>(config.steps)), config.steps);
   return kOk;
 }
 

@@ -106,6 +106,8 @@ int complain(const std::string& message, int code) {
 int run_guarded(const Verb& verb) {
   try {
     return verb();
+  } catch (const UsageError& error) {
+    return complain(error.what(), kUsage);
   } catch (const ConfigError& error) {
     return complain(error.what(), kBadConfig);
   } catch (const CannotCreate& error) {

@@ -5,6 +5,9 @@
 #include <charconv>
 #include <cmath>
 
+#include "diffusion/train/config.h"
+#include "tensor/io/file.h"
+
 namespace sfumato::cli {
 namespace {
 
@@ -26,6 +29,24 @@ bool read(const std::string& text, T& value) {
 }
 
 }  // namespace
+
+void as_usage_error(const std::function<void()>& check) {
+  try {
+    check();
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
+}
+
+std::shared_ptr<const Dataset> open_data(const std::string& spec, const DatasetOptions& options) {
+  try {
+    return open_dataset(spec, options);
+  } catch (const FormatError&) {
+    throw;
+  } catch (const Error& error) {  // the data are fine, but not with these options
+    throw ConfigError(error.what());
+  }
+}
 
 CLI::Validator whole_number(int64_t min, int64_t max) {
   using Limits = std::numeric_limits<int64_t>;

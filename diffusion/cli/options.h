@@ -16,9 +16,14 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "diffusion/data/open.h"
+#include "tensor/check.h"
 
 namespace sfumato::cli {
 
@@ -29,6 +34,17 @@ CLI::Validator whole_number(int64_t min = std::numeric_limits<int64_t>::min(),
 CLI::Validator real_number(double min, double max = std::numeric_limits<double>::max());
 // Accepts everything: values that completion offers. What is wrong with others is for the verb to say.
 CLI::Validator suggestions(const std::vector<std::string>& values);
+
+// A command line that CLI11 could not see to be wrong (exit code 2).
+class UsageError : public Error {
+ public:
+  using Error::Error;
+};
+// What `check` throws is about the command line.
+void as_usage_error(const std::function<void()>& check);
+
+// open_dataset() ("diffusion/data/open.h") for a verb: options that do not fit the data are a bad configuration (78).
+std::shared_ptr<const Dataset> open_data(const std::string& spec, const DatasetOptions& options);
 
 // A flag stands alone; other options are followed by a value.
 bool takes_value(const CLI::Option& option);

@@ -22,6 +22,7 @@ namespace {
 
 struct SampleArguments {
   std::string model, out, noise, spacing, prediction_type, variance_type;
+  std::optional<int64_t> num;
   std::optional<bool> clip_sample;
   SampleOptions options;
 };
@@ -63,9 +64,14 @@ void write_samples(const std::string& out, const Tensor& samples) {
 int sample(SampleArguments arguments, const Common& common) {
   Pipeline pipeline = load_pipeline(arguments.model);
   require_writable_folder(arguments.out);
+  const Shape sample = pipeline.network->sample_shape();
   if (!arguments.out.ends_with(".safetensors")) {
-    check_picture(arguments.out, pipeline.network->sample_shape());
+    as_usage_error([&] { check_picture(arguments.out, sample); });
   }
+  if (const int64_t all = pipeline.scheduler.schedule.num_train_timesteps; arguments.options.steps > all) {
+    throw UsageError(fmt::format("--steps {}: the model has {} timesteps", arguments.options.steps, all));
+  }
+  arguments.options.num = arguments.num.value_or(sample.rank() == 1 ? 2000 : 16);
   override_scheduler(arguments, pipeline.scheduler);
   if (!arguments.noise.empty()) {
     arguments.options.x_T = read_start(arguments.noise, *pipeline.network);
@@ -83,6 +89,7 @@ int sample(SampleArguments arguments, const Common& common) {
     progress->finish();
   }
   write_samples(arguments.out, samples);
+  std::fputs(fmt::format("{}: {} samples\n", arguments.out, samples.size(0)).c_str(), stderr);
   if (common.json) {
     std::puts(nlohmann::json{{"out", arguments.out}, {"num", samples.size(0)}}.dump().c_str());
   }
@@ -94,14 +101,17 @@ int sample(SampleArguments arguments, const Common& common) {
 Verb add_sample(CLI::App& app, Common& common) {
   auto arguments = std::make_shared<SampleArguments>();
   CLI::App* verb = app.add_subcommand("sample", "Draw images or points from a trained model");
-  verb->add_option("--model", arguments->model, "Model folder in diffusers' layout")->type_name("DIR")->required();
+  verb->add_option("--model", arguments->model, "Model folder in diffusers' layout, or a run directory")
+      ->type_name("DIR")
+      ->required();
   verb->add_option("--out", arguments->out,
                    "FILE.png for a picture (of points also FILE.svg), FILE.safetensors for the tensor `samples`, "
                    "(N, C, H, W) or (N, 2)")
       ->type_name("FILE")
       ->required()
       ->check(ends_in({".png", ".svg", ".safetensors"}));
-  auto* num = verb->add_option("--num", arguments->options.num, "How many images or points")->check(whole_number(1));
+  auto* num = verb->add_option("--num", arguments->num, "How many images (default 16) or points (2000)")
+                  ->check(whole_number(1));
   verb->add_option("--noise", arguments->noise, "safetensors file whose tensor x_T (N, C, H, W) is the start")
       ->type_name("FILE")
       ->excludes(num);
@@ -123,8 +133,14 @@ Verb add_sample(CLI::App& app, Common& common) {
   verb->add_option("--variance-type", arguments->variance_type, "Variance of a step of ddpm")
       ->check(CLI::IsMember({"fixed_small", "fixed_small_log", "fixed_large"}))
       ->group(scheduler);
-  verb->add_flag("--clip-sample,!--no-clip-sample", arguments->clip_sample, "Clip the predicted x_0 to [-1, 1]")
+  // Not a flag with an optional value: CLI11 would set that to false where the flag is absent.
+  verb->add_flag_callback(
+          "--clip-sample", [arguments] { arguments->clip_sample = true; }, "Clip the predicted x_0 to [-1, 1]")
       ->group(scheduler);
+  verb->add_flag_callback(
+          "--no-clip-sample", [arguments] { arguments->clip_sample = false; }, "Do not")
+      ->group(scheduler)
+      ->excludes("--clip-sample");
   add_common_options(*verb, common);
   verb->footer(R"(Examples:
   sfumato sample --model runs/fashion/model --num 100 --sampler ddim --steps 50 --seed 7 --out grid.png

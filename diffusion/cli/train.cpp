@@ -83,14 +83,7 @@ class TrainCommand {
   void say(const std::string& text) const { std::fputs((text + "\n").c_str(), stderr); }
 
   std::shared_ptr<const Dataset> open_data() const {
-    std::shared_ptr<const Dataset> data;
-    try {
-      data = open_dataset(arguments_.data, {.image_size = config_.image_size, .channels = config_.channels});
-    } catch (const FormatError&) {
-      throw;
-    } catch (const Error& error) {  // the data are fine, but not with these options
-      throw ConfigError(error.what());
-    }
+    auto data = cli::open_data(arguments_.data, {.image_size = config_.image_size, .channels = config_.channels});
     if (config_.batch_size > data->size()) {
       throw ConfigError(fmt::format("batch_size {} is larger than the data: '{}' has {} samples", config_.batch_size,
                                     arguments_.data, data->size()));

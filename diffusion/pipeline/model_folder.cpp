@@ -40,6 +40,9 @@ Pipeline load_pipeline(const fs::path& folder) {
   if (!fs::exists(folder)) {
     throw MissingInput("model folder " + folder.string() + " does not exist");
   }
+  if (fs::exists(folder / "model" / "model_index.json")) {
+    return load_pipeline(folder / "model");
+  }
   for (const NetworkKind& kind : network_kinds()) {
     if (fs::exists(folder / kind.folder)) {
       return {load_network(folder / kind.folder),

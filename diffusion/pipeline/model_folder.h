@@ -29,9 +29,9 @@ struct Pipeline {
   SchedulerConfig scheduler;
 };
 
-// Reads a pipeline folder, or a bare network folder (config.json beside the weights; the scheduler is then Ho et
-// al.'s). Throws MissingInput when a file is not there, FormatError or Error when one is broken or asks for something
-// that is not supported.
+// Reads a pipeline folder, a run directory (its model/), or a bare network folder (config.json beside the weights; the
+// scheduler is then Ho et al.'s). Throws MissingInput when a file is not there, FormatError or Error when one is broken
+// or asks for something that is not supported.
 Pipeline load_pipeline(const std::filesystem::path& folder);
 
 // Writes `network`'s configuration with `weights` (the EMA's, say) under its names. The whole folder is built beside

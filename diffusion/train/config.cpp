@@ -224,7 +224,7 @@ void TrainConfig::validate() const {
           lr_decay, "'");
   require(lr_warmup_steps >= 0, "config: lr_warmup_steps must not be negative, got ", lr_warmup_steps);
   require(lr_decay == "constant" || lr_warmup_steps < steps, "config: lr_warmup_steps = ", lr_warmup_steps,
-          " leaves nothing of ", steps, " steps for the cosine");
+          " leaves nothing of ", steps, " steps for the cosine (lower it)");
   require(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1, "config: beta1 and beta2 must be in [0, 1), got ", beta1,
           " and ", beta2);
   require(std::isfinite(weight_decay) && weight_decay >= 0, "config: weight_decay must not be negative, got ",
