@@ -29,8 +29,8 @@ double fastest_seconds(int calls, F&& f) {
   return best;
 }
 
-// Rates of each kernel relative to a large matrix product's, fitted to this project's benchmarks on one machine (Zen 4,
-// two cores). Winograd counts the plain algorithm's arithmetic, of which it does less than a third.
+// Rough rates of each kernel relative to a large matrix product's, as this project's benchmarks showed them on one
+// machine (Zen 4, two cores). Winograd counts the plain algorithm's arithmetic, of which it does less than a third.
 double relative_rate(const OpCost& cost) {
   const std::string_view kernel = cost.kernel;
   return kernel == "winograd" ? 2.4 : kernel == "direct" ? 0.6 : 0.7;
