@@ -85,21 +85,6 @@ int show_machine(const Common& common) {
   return kOk;
 }
 
-// The shape of a sample: told, or that of the data, or what the network is usually trained on.
-Shape sample_shape_of(const InfoArguments& arguments, const TrainConfig& config, const Dataset* data, bool is_cifar) {
-  if (!arguments.sample_shape.empty()) {
-    return Shape(std::span<const int64_t>(arguments.sample_shape));
-  }
-  if (data != nullptr) {
-    return data->sample_shape();
-  }
-  if (config.network == "mlp") {
-    return {2};
-  }
-  const int64_t side = config.image_size > 0 ? config.image_size : is_cifar ? 32 : 28;
-  return {config.channels > 0 ? config.channels : is_cifar ? 3 : 1, side, side};
-}
-
 // The memory of this process that is in RAM now.
 double resident_bytes() {
   std::ifstream statm("/proc/self/statm");
@@ -130,7 +115,11 @@ int show_plan(const InfoArguments& arguments, const Common& common) {
     data = open_data(arguments.data, {.image_size = config.image_size, .channels = config.channels});
   }
   const auto data_bytes = static_cast<double>(allocator_stats().live_bytes);
-  const Shape sample = sample_shape_of(arguments, config, data.get(), !preset || arguments.config.starts_with("cifar"));
+  const bool is_fashion = preset && !arguments.config.starts_with("cifar");
+  const Shape sample =
+      data && arguments.sample_shape.empty()
+          ? data->sample_shape()
+          : sample_shape_without_data(arguments.sample_shape, config, is_fashion ? Shape{1, 28, 28} : Shape{3, 32, 32});
   const MachineRates machine = measure_machine();
   const double resident_before = resident_bytes();  // code, libraries and data
   const StepPlan plan = plan_step(config, sample, machine);

@@ -7,6 +7,7 @@
 
 #include "diffusion/cli/exit_codes.h"
 #include "diffusion/cli/inspect.h"
+#include "diffusion/cli/options.h"
 #include "diffusion/model/cost.h"
 #include "diffusion/train/config.h"
 #include "tensor/io/file.h"
@@ -30,20 +31,9 @@ void assign_all(const Json& json, const std::string& prefix, TrainConfig& config
   }
 }
 
-Shape sample_shape_of(const TrainConfig& config, const InspectOptions& options) {
-  if (!options.sample_shape.empty()) {
-    return Shape(std::span<const int64_t>(options.sample_shape));
-  }
-  if (config.network == "mlp") {
-    return {2};
-  }
-  const int64_t side = config.image_size > 0 ? config.image_size : 32;
-  return {config.channels > 0 ? config.channels : 3, side, side};
-}
-
 std::unique_ptr<DenoisingNetwork> network_of_run(const TrainConfig& config, const InspectOptions& options) {
   config.validate();
-  return config.make_network(sample_shape_of(config, options));
+  return config.make_network(sample_shape_without_data(options.sample_shape, config, {3, 32, 32}));
 }
 
 std::unique_ptr<DenoisingNetwork> build_network(const std::filesystem::path& path, const InspectOptions& options) {

@@ -5,7 +5,6 @@
 #include <charconv>
 #include <cmath>
 
-#include "diffusion/train/config.h"
 #include "tensor/io/file.h"
 
 namespace sfumato::cli {
@@ -46,6 +45,17 @@ std::shared_ptr<const Dataset> open_data(const std::string& spec, const DatasetO
   } catch (const Error& error) {  // the data are fine, but not with these options
     throw ConfigError(error.what());
   }
+}
+
+Shape sample_shape_without_data(const std::vector<int64_t>& told, const TrainConfig& config, const Shape& image) {
+  if (!told.empty()) {
+    return Shape(std::span<const int64_t>(told));
+  }
+  if (config.network == "mlp") {
+    return {2};
+  }
+  const int64_t side = config.image_size > 0 ? config.image_size : image[1];
+  return {config.channels > 0 ? config.channels : image[0], side, side};
 }
 
 CLI::Validator whole_number(int64_t min, int64_t max) {

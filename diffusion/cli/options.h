@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "diffusion/data/open.h"
+#include "diffusion/train/config.h"
 #include "tensor/check.h"
 
 namespace sfumato::cli {
@@ -45,6 +46,10 @@ void as_usage_error(const std::function<void()>& check);
 
 // open_dataset() ("diffusion/data/open.h") for a verb: options that do not fit the data are a bad configuration (78).
 std::shared_ptr<const Dataset> open_data(const std::string& spec, const DatasetOptions& options);
+
+// The shape of a sample where no data tell it: what --sample-shape said, else (2) for points, else `image` with the
+// channels and the size that the configuration asks for.
+Shape sample_shape_without_data(const std::vector<int64_t>& told, const TrainConfig& config, const Shape& image);
 
 // A flag stands alone; other options are followed by a value.
 bool takes_value(const CLI::Option& option);

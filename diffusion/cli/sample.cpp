@@ -47,8 +47,8 @@ Tensor read_start(const std::string& path, const DenoisingNetwork& network) {
   check(x_T.dim() == sample.rank() + 1 && x_T.size(1) == sample[0], path, ": tensor x_T must be (N, ", sample[0],
         sample.rank() == 3 ? ", H, W), got " : "), got ", x_T.shape());
   check(x_T.size(0) >= 1, path, ": tensor x_T has no rows, its shape is ", x_T.shape());
-  const std::vector<double> values = x_T.to_vector();
-  check(std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); }), path,
+  const float* values = x_T.data<float>();
+  check(std::all_of(values, values + x_T.numel(), [](float value) { return std::isfinite(value); }), path,
         ": tensor x_T holds values that are not finite");
   return x_T;
 }

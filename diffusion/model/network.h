@@ -31,7 +31,7 @@ class DenoisingNetwork : public Module {
 // How a kind of network appears in a model folder.
 struct NetworkKind {
   std::string_view class_name;  // `_class_name` in config.json
-  std::string_view library;     // whose class that is: "diffusers" or "sfumato"
+  std::string_view owner;       // whose class that is: "diffusers" or "sfumato"
   std::string_view folder;      // where config.json and the weights are: "unet"
   // Throws Error naming `source` for a configuration that cannot be built. Parameters have no values yet.
   std::unique_ptr<DenoisingNetwork> (*from_json)(std::string_view text, std::string_view source);

@@ -16,10 +16,10 @@ constexpr size_t kConfigLimit = size_t{1} << 20;
 
 // As diffusers writes it; a pipeline around a class of ours calls itself ours, so that diffusers refuses it by name.
 std::string model_index(const NetworkKind& kind) {
-  const bool theirs = kind.library == "diffusers";
+  const bool theirs = kind.owner == "diffusers";
   nlohmann::json json{{"_class_name", theirs ? "DDPMPipeline" : "SfumatoPipeline"},
                       {"scheduler", {"diffusers", "DDPMScheduler"}},
-                      {kind.folder, {kind.library, kind.class_name}}};
+                      {kind.folder, {kind.owner, kind.class_name}}};
   if (theirs) {
     json["_diffusers_version"] = "0.40.0.dev0";
   }
