@@ -27,8 +27,8 @@ Variable::Variable(const Tensor& value, bool requires_grad) {
     check(!requires_grad, "variable: an undefined tensor cannot require a gradient");
     return;
   }
-  check(!requires_grad || value.dtype() == DType::f32 || value.dtype() == DType::f64,
-        "variable: only f32 and f64 tensors have gradients, got ", value.dtype());
+  check(!requires_grad || is_floating(value.dtype()), "variable: only f32, f64 and bf16 tensors have gradients, got ",
+        value.dtype());
   state_ = std::make_shared<detail::VariableState>();
   state_->value = value;
   state_->requires_grad = requires_grad;

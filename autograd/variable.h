@@ -37,7 +37,7 @@ class Variable {
  public:
   // Undefined: no tensor.
   Variable() = default;
-  // A leaf. Gradients exist for f32 and f64 only; others throw when requires_grad is asked for.
+  // A leaf. Gradients exist for f32, f64 and bf16; others throw when requires_grad is asked for.
   Variable(const Tensor& value, bool requires_grad = false);  // NOLINT(google-explicit-constructor): a constant
 
   bool defined() const { return state_ != nullptr; }

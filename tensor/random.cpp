@@ -149,7 +149,7 @@ std::array<uint32_t, 4> RandomStream::words(int64_t row, uint32_t block) const {
 }
 
 Tensor rand(const Shape& shape, const RandomStream& stream, DType dtype) {
-  return dispatch_floating("rand", dtype, [&]<class T>() {
+  return dispatch<kReals>("rand", dtype, [&]<class T>() {
     if constexpr (std::is_same_v<T, float>) {
       return draw<float, 4>("rand", shape, stream, [](const uint32_t* w, float* out) {
         for (int i = 0; i < 4; ++i) {
@@ -166,7 +166,7 @@ Tensor rand(const Shape& shape, const RandomStream& stream, DType dtype) {
 }
 
 Tensor randn(const Shape& shape, const RandomStream& stream, DType dtype) {
-  return dispatch_floating("randn", dtype, [&]<class T>() {
+  return dispatch<kReals>("randn", dtype, [&]<class T>() {
     if constexpr (std::is_same_v<T, float>) {
       return draw<float, 4>("randn", shape, stream, [](const uint32_t* w, float* out) {
         box_muller(uniform_f32(w[0]) + 0x1p-24f, uniform_f32(w[1]), out);
@@ -223,7 +223,7 @@ Tensor dropout_with(const Tensor& x, double p, const RandomStream& stream) {
   Tensor out = Tensor::empty(x.shape(), x.dtype());
   const Rows rows = rows_of("dropout", x.shape(), 4);
   report_cost("dropout", {&dense, &out});
-  dispatch_floating("dropout", x.dtype(), [&]<class T>() {
+  dispatch<kReals>("dropout", x.dtype(), [&]<class T>() {
     const T scale = static_cast<T>(1.0 / (1.0 - p));
     const T* from = dense.data<T>();
     T* to = out.mutable_data<T>();

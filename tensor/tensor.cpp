@@ -87,13 +87,13 @@ Tensor Tensor::as_strided(const Shape& shape, const Strides& strides, int64_t of
 
 double Tensor::item() const {
   check(numel() == 1, "item: the tensor must have one element, its shape is ", shape_);
-  return dispatch_all(dtype_, [&]<class T>() { return convert<double>(data<T>()[0]); });
+  return dispatch<kAllDTypes>("item", dtype_, [&]<class T>() { return convert<double>(data<T>()[0]); });
 }
 
 std::vector<double> Tensor::to_vector() const {
   const Tensor flat = contiguous();
   std::vector<double> values(static_cast<size_t>(numel()));
-  dispatch_all(dtype_, [&]<class T>() {
+  dispatch<kAllDTypes>("to_vector", dtype_, [&]<class T>() {
     const T* from = flat.data<T>();
     for (size_t i = 0; i < values.size(); ++i) {
       values[i] = convert<double>(from[i]);
@@ -128,14 +128,14 @@ void Tensor::copy_from(const Tensor& source) {
   check(broadcast_shapes("copy_from", shape_, source.shape()) == shape_, "copy_from: a source of shape ",
         source.shape(), " does not broadcast to ", shape_);
   report_cost("copy", {&source, this});
-  dispatch_all(dtype_, [&]<class To>() {
-    dispatch_all(source.dtype(), [&]<class From>() { copy_elements<To, From>(source, *this); });
+  dispatch<kAllDTypes>("copy_from", dtype_, [&]<class To>() {
+    dispatch<kAllDTypes>("copy_from", source.dtype(), [&]<class From>() { copy_elements<To, From>(source, *this); });
   });
 }
 
 void Tensor::fill(double value) {
   check(defined(), "fill: the tensor is undefined");
-  dispatch_all(dtype_, [&]<class T>() {
+  dispatch<kAllDTypes>("fill", dtype_, [&]<class T>() {
     const T converted = convert<T>(value);
     T* to = mutable_data<T>();
     ElementwiseIterator(shape_, {this}).for_each_run(kCopyGrain, [&](const auto& run) {

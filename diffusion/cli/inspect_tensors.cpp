@@ -40,7 +40,7 @@ double value_of(T value) {
 // Calls visit(value) for every element of a contiguous tensor, as a double.
 template <class F>
 void for_each_value(const Tensor& tensor, F&& visit) {
-  dispatch_all(tensor.dtype(), [&]<class T>() {
+  dispatch<kAllDTypes>("inspect", tensor.dtype(), [&]<class T>() {
     const T* data = tensor.data<T>();
     for (int64_t i = 0; i < tensor.numel(); ++i) {
       visit(value_of(data[i]));
@@ -150,8 +150,9 @@ Difference difference_of(const A* a, const B* b, int64_t count) {
 }
 
 Difference difference_of(const Tensor& a, const Tensor& b) {
-  return dispatch_all(a.dtype(), [&]<class A>() {
-    return dispatch_all(b.dtype(), [&]<class B>() { return difference_of(a.data<A>(), b.data<B>(), a.numel()); });
+  return dispatch<kAllDTypes>("inspect", a.dtype(), [&]<class A>() {
+    return dispatch<kAllDTypes>("inspect", b.dtype(),
+                                [&]<class B>() { return difference_of(a.data<A>(), b.data<B>(), a.numel()); });
   });
 }
 

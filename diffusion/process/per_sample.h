@@ -20,7 +20,7 @@ Tensor per_sample(std::string_view op, const Tensor& t, const Tensor& x, F&& f) 
         ": timesteps must be one index per sample of a batch of shape ", x.shape(), ", got shape ", t.shape());
   std::vector<double> values;
   const Tensor indices = t.contiguous();
-  dispatch_index(op, t.dtype(), [&]<class T>() {
+  dispatch<kIndices>(op, t.dtype(), [&]<class T>() {
     for (int64_t n = 0; n < indices.numel(); ++n) {
       const int64_t index = indices.template data<T>()[n];
       check(index >= 0, op, ": a timestep must not be negative, got ", index);

@@ -40,11 +40,11 @@ BackendScope::BackendScope(Backend wanted) : previous_(scoped_backend) {
 }
 BackendScope::~BackendScope() { scoped_backend = previous_; }
 
-bool use_fast(DType dtype, bool supported) {
+bool use_fast(DType dtype, DTypeSet kernels) {
   if (backend() == Backend::reference) {
     return false;
   }
-  if (dtype == DType::f32 && supported) {
+  if (kernels.contains(dtype)) {
     return true;
   }
   fallbacks.fetch_add(1, std::memory_order_relaxed);

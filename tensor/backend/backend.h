@@ -1,8 +1,9 @@
 // The backend seam: every computing kernel exists twice, as a plain reference and as a fast version.
 //
-// `reference::` computes in f32 and f64 with loops that read like the formula; it is the oracle of the other side and
-// is kept forever. `fast::` holds oneDNN (tensor/backend/onednn/) and our own vector kernels (tensor/backend/fast/),
-// f32 only. Both speak Tensor and option structs, take outputs that the op has allocated, and trust the op's checks.
+// `reference::` computes in f32 and f64 with loops that read like the formula (elementwise ops also on bf16 and
+// integers); it is the oracle of the other side and is kept forever. `fast::` holds oneDNN (tensor/backend/onednn/) and
+// our own vector kernels (tensor/backend/fast/), in f32. Both speak Tensor and option structs, take outputs that the op
+// has allocated, and trust the op's checks.
 //
 //   Tensor exp(const Tensor& x) {
 //     Tensor out = empty_like(x);
@@ -36,13 +37,15 @@ class BackendScope {
   int previous_;
 };
 
-// Whether the fast kernel shall run. When the fast backend is in force but the kernel does not exist for this dtype (it
-// must be f32) or case (`supported`), the call is counted as a fallback and the reference runs.
-bool use_fast(DType dtype, bool supported = true);
+// Whether the fast kernel shall run. When the fast backend is in force but the kernel does not exist for this dtype,
+// the call is counted as a fallback and the reference runs.
+bool use_fast(DType dtype, DTypeSet kernels = {DType::f32});
 uint64_t fallback_count();
 void reset_fallback_count();
 
 // ---- elementwise (ops/elementwise.h) ----
+// The fast kernels compute in f32; bf16 is widened and rounded on the way, block by block.
+inline constexpr DTypeSet kFastElementwise{DType::f32, DType::bf16};
 // UnaryOp, UnaryArgs, BinaryOp, CompareOp: "tensor/backend/op_codes.h".
 
 // ---- reductions (ops/reduce.h) ----

@@ -5,19 +5,33 @@ namespace sfumato {
 
 enum class UnaryOp {
   abs,
+  acos,
+  acosh,
+  add,     // x + a
   affine,  // a * x + b
+  asin,
+  asinh,
+  atan,
+  atanh,
   ceil,
   clamp,  // into [a, b]
   cos,
+  cosh,
+  div,  // x / a
   erf,
+  erfc,
   exp,
+  exp2,
   expm1,
   floor,
   gelu,
   gelu_tanh,
   leaky_relu,  // slope a
   log,
+  log10,
   log1p,
+  log2,
+  mul,  // x * a
   neg,
   pow,  // exponent a
   reciprocal,
@@ -28,10 +42,13 @@ enum class UnaryOp {
   sign,
   silu,
   sin,
+  sinh,
   softplus,
   sqrt,
   square,
-  tanh
+  tan,
+  tanh,
+  trunc
 };
 
 // The constants of a unary op, where it has any.
@@ -40,7 +57,23 @@ struct UnaryArgs {
   double b = 0;
 };
 
-enum class BinaryOp { add, sub, mul, div, maximum, minimum, silu_backward };
+enum class BinaryOp {
+  add,
+  atan2,
+  copysign,
+  div,
+  floor_divide,  // towards minus infinity, as Python's //
+  fmod,          // the sign of the dividend, as C's
+  hypot,
+  logaddexp,  // log(e^x + e^y)
+  maximum,
+  minimum,
+  mul,
+  pow,
+  remainder,  // the sign of the divisor, as Python's %
+  silu_backward,
+  sub
+};
 enum class CompareOp { eq, ne, lt, le, gt, ge };
 enum class ReduceOp { sum, max, min };
 

@@ -3,7 +3,7 @@
 #include <atomic>
 #include <cmath>
 #include <functional>
-#include <type_traits>
+#include <limits>
 
 #include "tensor/iterator.h"
 
@@ -12,10 +12,6 @@ namespace {
 
 using Run = ElementwiseIterator::Run;
 constexpr int64_t kGrain = 1 << 15;  // elements below which a second thread does not pay
-
-void check_same_dtype(std::string_view op, const Tensor& a, const Tensor& b) {
-  check(a.dtype() == b.dtype(), op, ": both inputs must have one dtype, got ", a.dtype(), " and ", b.dtype());
-}
 
 template <class T, class Compare>
 void compare_run(const T* a, int64_t a_stride, const T* b, int64_t b_stride, bool* out, int64_t count) {
@@ -38,20 +34,23 @@ void compare_run(const T* a, int64_t a_stride, const T* b, int64_t b_stride, boo
 
 template <class Compare>
 Tensor compare(std::string_view op, const Tensor& a, const Tensor& b) {
-  check_same_dtype(op, a, b);
-  check(a.dtype() != DType::bf16, op, ": not defined for dtype bf16");
+  if (a.dtype() != b.dtype()) {
+    const DType common = promote_types(a.dtype(), b.dtype());
+    return compare<Compare>(op, a.to(common), b.to(common));
+  }
+  if (a.dtype() == DType::bf16) {
+    return compare<Compare>(op, a.to(DType::f32), b.to(DType::f32));
+  }
   Tensor out = Tensor::empty(broadcast_shapes(op, a.shape(), b.shape()), DType::boolean);
   bool* to = out.mutable_data<bool>();
-  dispatch_all(a.dtype(), [&]<class T>() {
-    if constexpr (!std::is_same_v<T, BFloat16>) {
-      const T* from_a = a.data<T>();
-      const T* from_b = b.data<T>();
-      // The output is contiguous, so its stride inside a run is always 1.
-      ElementwiseIterator(out.shape(), {&out, &a, &b}).for_each_run(kGrain, [&](const Run& run) {
-        compare_run<T, Compare>(from_a + run.offset[1], run.stride[1], from_b + run.offset[2], run.stride[2],
-                                to + run.offset[0], run.count);
-      });
-    }
+  dispatch<kReals | kIntegers | DTypeSet{DType::boolean}>(op, a.dtype(), [&]<class T>() {
+    const T* from_a = a.data<T>();
+    const T* from_b = b.data<T>();
+    // The output is contiguous, so its stride inside a run is always 1.
+    ElementwiseIterator(out.shape(), {&out, &a, &b}).for_each_run(kGrain, [&](const Run& run) {
+      compare_run<T, Compare>(from_a + run.offset[1], run.stride[1], from_b + run.offset[2], run.stride[2],
+                              to + run.offset[0], run.count);
+    });
   });
   return out;
 }
@@ -93,13 +92,52 @@ Tensor le(const Tensor& a, double b) { return compare<std::less_equal<>>("le", a
 Tensor gt(const Tensor& a, double b) { return compare<std::greater<>>("gt", a, b); }
 Tensor ge(const Tensor& a, double b) { return compare<std::greater_equal<>>("ge", a, b); }
 
+namespace {
+
+// Logic on bool tensors is comparison: a && b is a > !b, and a || b is a >= !b.
+void check_bool(const char* op, const Tensor& x) {
+  check(x.dtype() == DType::boolean, op, ": inputs must be bool, got ", x.dtype(), " (ne(x, 0) makes one)");
+}
+
+}  // namespace
+
+Tensor logical_not(const Tensor& x) {
+  check_bool("logical_not", x);
+  return eq(x, 0);
+}
+Tensor logical_and(const Tensor& a, const Tensor& b) {
+  check_bool("logical_and", a);
+  check_bool("logical_and", b);
+  return compare<std::greater<>>("logical_and", a, logical_not(b));
+}
+Tensor logical_or(const Tensor& a, const Tensor& b) {
+  check_bool("logical_or", a);
+  check_bool("logical_or", b);
+  return compare<std::greater_equal<>>("logical_or", a, logical_not(b));
+}
+Tensor logical_xor(const Tensor& a, const Tensor& b) {
+  check_bool("logical_xor", a);
+  check_bool("logical_xor", b);
+  return compare<std::not_equal_to<>>("logical_xor", a, b);
+}
+
+Tensor isnan(const Tensor& x) { return ne(x, x); }
+Tensor isinf(const Tensor& x) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  return logical_or(eq(x, infinity), eq(x, -infinity));
+}
+Tensor isfinite(const Tensor& x) { return logical_not(logical_or(isnan(x), isinf(x))); }
+
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   check(condition.dtype() == DType::boolean, "where: the condition must be bool, got ", condition.dtype());
-  check_same_dtype("where", a, b);
+  if (a.dtype() != b.dtype()) {
+    const DType common = promote_types(a.dtype(), b.dtype());
+    return where(condition, a.to(common), b.to(common));
+  }
   const Shape values = broadcast_shapes("where", a.shape(), b.shape());
   Tensor out = Tensor::empty(broadcast_shapes("where", condition.shape(), values), a.dtype());
   const bool* chosen = condition.data<bool>();
-  dispatch_all(a.dtype(), [&]<class T>() {
+  dispatch<kAllDTypes>("where", a.dtype(), [&]<class T>() {
     const T* from_a = a.data<T>();
     const T* from_b = b.data<T>();
     T* to = out.mutable_data<T>();
@@ -126,36 +164,37 @@ bool all_finite(const Tensor& x) {
     return true;
   }
   std::atomic<bool> finite{true};
-  dispatch_all(x.dtype(), [&]<class T>() {
-    if constexpr (std::is_floating_point_v<T> || std::is_same_v<T, BFloat16>) {
-      using Value = std::conditional_t<std::is_same_v<T, BFloat16>, float, T>;
-      const T* from = x.data<T>();
-      ElementwiseIterator(x.shape(), {&x}).for_each_run(kGrain, [&](const Run& run) {
-        // v - v is 0 for a finite v and NaN for any other; no branch in the loop, so that it vectorises.
-        int bad = 0;
-        for (int64_t i = 0; i < run.count; ++i) {
-          const auto v = static_cast<Value>(from[run.offset[0] + i * run.stride[0]]);
-          bad |= (v - v) != Value(0);
-        }
-        if (bad != 0) {
-          finite.store(false, std::memory_order_relaxed);
-        }
-      });
-    }
+  dispatch<kFloats>("all_finite", x.dtype(), [&]<class T>() {
+    using Value = Compute<T>;
+    const T* from = x.data<T>();
+    ElementwiseIterator(x.shape(), {&x}).for_each_run(kGrain, [&](const Run& run) {
+      // v - v is 0 for a finite v and NaN for any other; no branch in the loop, so that it vectorises.
+      int bad = 0;
+      for (int64_t i = 0; i < run.count; ++i) {
+        const auto v = static_cast<Value>(from[run.offset[0] + i * run.stride[0]]);
+        bad |= (v - v) != Value(0);
+      }
+      if (bad != 0) {
+        finite.store(false, std::memory_order_relaxed);
+      }
+    });
   });
   return finite;
 }
 
 bool allclose(const Tensor& a, const Tensor& b, double rtol, double atol) {
-  check_same_dtype("allclose", a, b);
+  if (a.dtype() != b.dtype()) {
+    const DType common = promote_types(a.dtype(), b.dtype());
+    return allclose(a.to(common), b.to(common), rtol, atol);
+  }
   const Shape shape = broadcast_shapes("allclose", a.shape(), b.shape());
   std::atomic<bool> close{true};
-  dispatch_all(a.dtype(), [&]<class T>() {
+  dispatch<kAllDTypes>("allclose", a.dtype(), [&]<class T>() {
     const T* from_a = a.data<T>();
     const T* from_b = b.data<T>();
     ElementwiseIterator(shape, {&a, &b}).for_each_run(kGrain, [&](const Run& run) {
       for (int64_t i = 0; i < run.count; ++i) {
-        using Value = std::conditional_t<std::is_same_v<T, BFloat16>, float, T>;
+        using Value = Compute<T>;
         const auto x = static_cast<double>(static_cast<Value>(from_a[run.offset[0] + i * run.stride[0]]));
         const auto y = static_cast<double>(static_cast<Value>(from_b[run.offset[1] + i * run.stride[1]]));
         // Equal infinities are close; an infinity is close to nothing else, though its tolerance would be infinite.

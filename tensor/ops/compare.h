@@ -7,7 +7,7 @@
 
 namespace sfumato {
 
-// Elementwise with broadcasting; inputs of one dtype (any but bf16), the result is bool.
+// Elementwise with broadcasting, for every dtype; two dtypes meet in promote_types(). The result is bool.
 Tensor eq(const Tensor& a, const Tensor& b);
 Tensor ne(const Tensor& a, const Tensor& b);
 Tensor lt(const Tensor& a, const Tensor& b);
@@ -21,7 +21,18 @@ Tensor le(const Tensor& a, double b);
 Tensor gt(const Tensor& a, double b);
 Tensor ge(const Tensor& a, double b);
 
-// condition (bool) ? a : b, all three broadcast together; a and b have one dtype.
+// Of bool tensors, with broadcasting.
+Tensor logical_and(const Tensor& a, const Tensor& b);
+Tensor logical_or(const Tensor& a, const Tensor& b);
+Tensor logical_xor(const Tensor& a, const Tensor& b);
+Tensor logical_not(const Tensor& x);
+
+// What kind of number each element is; integers are finite.
+Tensor isfinite(const Tensor& x);
+Tensor isinf(const Tensor& x);
+Tensor isnan(const Tensor& x);
+
+// condition (bool) ? a : b, all three broadcast together; a and b meet in promote_types().
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 // x with `value` wherever mask (bool, broadcast to x) is true.
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value);

@@ -26,7 +26,8 @@ struct Around {
 std::vector<int64_t> checked_index(std::string_view op, const Tensor& index, int64_t size) {
   const Tensor dense = index.contiguous();
   std::vector<int64_t> values(static_cast<size_t>(index.numel()));
-  dispatch_index(op, index.dtype(), [&]<class I>() { std::copy_n(dense.data<I>(), index.numel(), values.data()); });
+  check(kIndices.contains(index.dtype()), op, ": an index must be i64 or i32, got ", index.dtype());
+  dispatch<kIndices>(op, index.dtype(), [&]<class I>() { std::copy_n(dense.data<I>(), index.numel(), values.data()); });
   for (const int64_t value : values) {
     check(value >= 0 && value < size, op, ": index ", value, " is out of range for size ", size);
   }
@@ -115,7 +116,7 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
   const Around in(x.shape(), d);
   const int64_t count = index.numel();
   const Tensor dense = x.contiguous();
-  dispatch_all(x.dtype(), [&]<class T>() {
+  dispatch<kAllDTypes>("index_select", x.dtype(), [&]<class T>() {
     const T* from = dense.data<T>();
     T* to = out.mutable_data<T>();
     parallel_for(in.outer * count, std::max<int64_t>(1, kGrain / std::max<int64_t>(in.inner, 1)),
@@ -142,7 +143,7 @@ Tensor index_add(const Tensor& source, int64_t dim, const Tensor& index, int64_t
   const Around to(shape, d);
   const int64_t count = index.numel();
   const Tensor dense = source.contiguous();
-  dispatch_floating("index_add", source.dtype(), [&]<class T>() {
+  dispatch<kReals>("index_add", source.dtype(), [&]<class T>() {
     const T* from = dense.data<T>();
     T* sums = out.mutable_data<T>();
     // Columns are independent; each is summed in the index's order whatever the cuts are.
@@ -173,7 +174,7 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
   Tensor out = Tensor::empty(index.shape(), x.dtype());
   if (out.numel() > 0) {
     const Tensor at = index.to(DType::i64);
-    dispatch_all(x.dtype(), [&]<class T>() { gather_runs<T>(x, d, at, out); });
+    dispatch<kAllDTypes>("gather", x.dtype(), [&]<class T>() { gather_runs<T>(x, d, at, out); });
   }
   return out;
 }
@@ -185,7 +186,7 @@ Tensor scatter_add(const Tensor& source, int64_t dim, const Tensor& index, const
   check_index_shape("scatter_add", index, shape, d);
   checked_index("scatter_add", index, shape[d]);
   Tensor out = zeros(shape, source.dtype());
-  dispatch_floating("scatter_add", source.dtype(), [&]<class T>() {
+  dispatch<kReals>("scatter_add", source.dtype(), [&]<class T>() {
     if (source.numel() > 0) {
       scatter_lines<T>(source, d, index.to(DType::i64), out);
     }
@@ -207,7 +208,7 @@ Tensor one_hot(const Tensor& index, int64_t num_classes, DType dtype) {
   Shape shape = index.shape();
   shape.push_back(num_classes);
   Tensor out = zeros(shape, dtype);
-  dispatch_all(dtype, [&]<class T>() {
+  dispatch<kAllDTypes>("one_hot", dtype, [&]<class T>() {
     T* row = out.mutable_data<T>();
     for (const int64_t c : classes) {
       row[c] = T(1);

@@ -144,7 +144,7 @@ Tensor flip(const Tensor& x, const Dims& dims) {
     return x.clone();
   }
   Tensor out = Tensor::empty(x.shape(), x.dtype());
-  dispatch_all(x.dtype(), [&]<class T>() { flip_rows<T>(x, mask, out); });
+  dispatch<kAllDTypes>("flip", x.dtype(), [&]<class T>() { flip_rows<T>(x, mask, out); });
   return out;
 }
 

@@ -4,6 +4,7 @@
 
 #include "tensor/backend/backend.h"
 #include "tensor/cost.h"
+#include "tensor/ops/compare.h"
 #include "tensor/ops/elementwise.h"
 
 namespace sfumato {
@@ -75,6 +76,10 @@ Tensor mean(const Tensor& x, const Dims& dim, bool keepdim) {
 
 Tensor amax(const Tensor& x, const Dims& dim, bool keepdim) { return extremum("amax", ReduceOp::max, x, dim, keepdim); }
 Tensor amin(const Tensor& x, const Dims& dim, bool keepdim) { return extremum("amin", ReduceOp::min, x, dim, keepdim); }
+
+// A sum of zeros and ones may round, but never to or from 0.
+Tensor any(const Tensor& x, const Dims& dim, bool keepdim) { return gt(sum(ne(x, 0).to(DType::f32), dim, keepdim), 0); }
+Tensor all(const Tensor& x, const Dims& dim, bool keepdim) { return eq(sum(eq(x, 0).to(DType::f32), dim, keepdim), 0); }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) {

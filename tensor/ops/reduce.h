@@ -20,6 +20,10 @@ Tensor amin(const Tensor& x, const Dims& dim = {}, bool keepdim = false);
 // The index (i64) of the first largest element along `dim`.
 Tensor argmax(const Tensor& x, int64_t dim, bool keepdim = false);
 
+// Whether any or every element is true, that is not 0: bool, for every dtype. Of nothing: false and true.
+Tensor any(const Tensor& x, const Dims& dim = {}, bool keepdim = false);
+Tensor all(const Tensor& x, const Dims& dim = {}, bool keepdim = false);
+
 // Sums a broadcast result back to `shape`, the adjoint of expand().
 Tensor sum_to(const Tensor& x, const Shape& shape);
 

@@ -114,7 +114,7 @@ Tensor upsample_bilinear2d(const Tensor& x, int64_t scale, bool align_corners) {
   check_scale("upsample_bilinear2d", scale);
   Tensor out = zeros(enlarged(x.shape(), scale), x.dtype());
   const Tensor plain = x.contiguous();
-  dispatch_floating("upsample_bilinear2d", x.dtype(), [&]<class T>() {
+  dispatch<kReals>("upsample_bilinear2d", x.dtype(), [&]<class T>() {
     const int64_t height = x.size(2);
     const int64_t width = x.size(3);
     const T* in = plain.data<T>();
@@ -135,7 +135,7 @@ Tensor upsample_bilinear2d_backward(const Tensor& dy, int64_t scale, bool align_
   check_scale("upsample_bilinear2d_backward", scale);
   Tensor dx = zeros(shrunk("upsample_bilinear2d_backward", dy.shape(), scale), dy.dtype());
   const Tensor plain = dy.contiguous();
-  dispatch_floating("upsample_bilinear2d_backward", dy.dtype(), [&]<class T>() {
+  dispatch<kReals>("upsample_bilinear2d_backward", dy.dtype(), [&]<class T>() {
     const int64_t height = dx.size(2);
     const int64_t width = dx.size(3);
     const T* from = plain.data<T>();
@@ -155,7 +155,7 @@ Tensor avg_pool2d(const Tensor& x, int64_t kernel, int64_t stride) {
   check_images("avg_pool2d", x);
   Tensor out = Tensor::empty(pooled_shape("avg_pool2d", x.shape(), kernel, stride, 0), x.dtype());
   const Tensor plain = x.contiguous();
-  dispatch_floating("avg_pool2d", x.dtype(), [&]<class T>() {
+  dispatch<kReals>("avg_pool2d", x.dtype(), [&]<class T>() {
     const int64_t width = x.size(3);
     const int64_t rows = out.size(2);
     const int64_t columns = out.size(3);
@@ -187,7 +187,7 @@ Tensor avg_pool2d_backward(const Tensor& dy, const Shape& input_shape, int64_t k
         " gives an output of ", expected);
   Tensor dx = zeros(input_shape, dy.dtype());
   const Tensor plain = dy.contiguous();
-  dispatch_floating("avg_pool2d_backward", dy.dtype(), [&]<class T>() {
+  dispatch<kReals>("avg_pool2d_backward", dy.dtype(), [&]<class T>() {
     const int64_t width = input_shape[3];
     const int64_t rows = dy.size(2);
     const int64_t columns = dy.size(3);
@@ -236,7 +236,7 @@ MaxPoolResult max_pool2d(const Tensor& x, int64_t kernel, int64_t stride, int64_
   check(x.size(2) >= 1 && x.size(3) >= 1, "max_pool2d: input ", x.shape(), " has no pixels");
   MaxPoolResult r{Tensor::empty(shape, x.dtype()), Tensor::empty(shape, DType::i64)};
   const Tensor plain = x.contiguous();
-  dispatch_floating("max_pool2d", x.dtype(), [&]<class T>() {
+  dispatch<kReals>("max_pool2d", x.dtype(), [&]<class T>() {
     const int64_t height = x.size(2);
     const int64_t width = x.size(3);
     const T* in = plain.data<T>();

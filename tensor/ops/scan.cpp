@@ -46,7 +46,7 @@ bool beats(T v, T best) {
 
 Tensor cumsum(const Tensor& x, int64_t dim, bool reverse) {
   const int d = normalize_dim("cumsum", dim, x.dim());
-  return dispatch_floating("cumsum", x.dtype(), [&]<class T>() {
+  return dispatch<kReals>("cumsum", x.dtype(), [&]<class T>() {
     if (x.dim() == 0) {
       return x.clone();
     }
@@ -81,7 +81,7 @@ Tensor argmax(const Tensor& x, int64_t dim, bool keepdim) {
   Tensor out = Tensor::empty(reduced_shape(x.shape(), 1u << d, keepdim), DType::i64);
   int64_t* to = out.mutable_data<int64_t>();
   const int64_t size = x.shape()[d];
-  dispatch_all(x.dtype(), [&]<class T>() {
+  dispatch<kAllDTypes>("argmax", x.dtype(), [&]<class T>() {
     if constexpr (!std::is_same_v<T, BFloat16>) {
       const T* from = dense.data<T>();
       int64_t inner = 1;

@@ -103,9 +103,7 @@ TEST_CASE("all_finite and allclose", "[tensor][compare]") {
 }
 
 TEST_CASE("compare: errors name the op, the rule and what was received", "[tensor][compare]") {
-  CHECK_THROWS_WITH(eq(zeros({2}), zeros({2}, DType::f64)), ContainsSubstring("eq: both inputs must have one dtype"));
   CHECK_THROWS_WITH(lt(zeros({2}), zeros({3})), ContainsSubstring("lt: shapes (2,) and (3,) do not broadcast"));
-  CHECK_THROWS_WITH(gt(zeros({2}, DType::bf16), 0.0), ContainsSubstring("gt: not defined for dtype bf16"));
   CHECK_THROWS_WITH(where(zeros({2}), zeros({2}), zeros({2})), ContainsSubstring("where: the condition must be bool"));
   const Tensor mask = zeros({2, 2}, DType::boolean);
   CHECK_THROWS_WITH(masked_fill(zeros({2}), mask, 0), ContainsSubstring("does not broadcast to the input (2,)"));

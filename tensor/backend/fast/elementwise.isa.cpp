@@ -76,76 +76,120 @@ inline Vec power(Vec x, float exponent) {
   return each_lane(x, [exponent](float v) { return __builtin_powf(v, exponent); });
 }
 
+// The two below as in the reference.
+inline float logaddexp(float x, float y) {
+  if (__builtin_isinf(x) && x == y) {
+    return x;
+  }
+  const float top = x > y || x != x ? x : y;
+  return top + __builtin_log1pf(__builtin_expf(-__builtin_fabsf(x - y)));
+}
+inline float remainder_of(float x, float y) {
+  const float rest = __builtin_fmodf(x, y);
+  return rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest;
+}
+
 }  // namespace
+
+#define SFUMATO_EACH_LANE(function) \
+  [](Vec v) { return each_lane(v, [](float s) { return __builtin_##function##f(s); }); }
 
 void unary_run(UnaryOp op, float a, float b, const float* x, int64_t stride, float* out, int64_t n) {
   const Vec va = broadcast(a);
   const Vec vb = broadcast(b);
+  const auto run = [&](auto f) { map(x, stride, out, n, f); };
   switch (op) {
-    case UnaryOp::abs: return map(x, stride, out, n, [](Vec v) { return absolute(v); });
-    case UnaryOp::affine: return map(x, stride, out, n, [=](Vec v) { return fma(va, v, vb); });
-    case UnaryOp::ceil:
-      return map(x, stride, out, n, [](Vec v) { return each_lane(v, [](float s) { return __builtin_ceilf(s); }); });
+    case UnaryOp::abs: return run([](Vec v) { return absolute(v); });
+    case UnaryOp::acos: return run(SFUMATO_EACH_LANE(acos));
+    case UnaryOp::acosh: return run(SFUMATO_EACH_LANE(acosh));
+    case UnaryOp::add: return run([=](Vec v) { return v + va; });
+    case UnaryOp::affine: return run([=](Vec v) { return fma(va, v, vb); });
+    case UnaryOp::asin: return run(SFUMATO_EACH_LANE(asin));
+    case UnaryOp::asinh: return run(SFUMATO_EACH_LANE(asinh));
+    case UnaryOp::atan: return run(SFUMATO_EACH_LANE(atan));
+    case UnaryOp::atanh: return run(SFUMATO_EACH_LANE(atanh));
+    case UnaryOp::ceil: return run(SFUMATO_EACH_LANE(ceil));
     case UnaryOp::clamp:
-      return map(x, stride, out, n, [=](Vec v) {
+      return run([=](Vec v) {
         v = v < va ? va : v;
         return v > vb ? vb : v;
       });
-    case UnaryOp::cos:
-      return map(x, stride, out, n, [](Vec v) { return each_lane(v, [](float s) { return __builtin_cosf(s); }); });
-    case UnaryOp::erf: return map(x, stride, out, n, [](Vec v) { return erf(v); });
-    case UnaryOp::exp: return map(x, stride, out, n, [](Vec v) { return exp(v); });
-    case UnaryOp::expm1:
-      return map(x, stride, out, n, [](Vec v) { return each_lane(v, [](float s) { return __builtin_expm1f(s); }); });
-    case UnaryOp::floor:
-      return map(x, stride, out, n, [](Vec v) { return each_lane(v, [](float s) { return __builtin_floorf(s); }); });
-    case UnaryOp::gelu: return map(x, stride, out, n, [](Vec v) { return 0.5f * v * (one() + erf(v * 0.70710678f)); });
-    case UnaryOp::gelu_tanh: return map(x, stride, out, n, [](Vec v) { return gelu_tanh(v); });
-    case UnaryOp::leaky_relu: return map(x, stride, out, n, [=](Vec v) { return v > 0.0f ? v : va * v; });
-    case UnaryOp::log: return map(x, stride, out, n, [](Vec v) { return log(v); });
-    case UnaryOp::log1p:
-      return map(x, stride, out, n, [](Vec v) { return each_lane(v, [](float s) { return __builtin_log1pf(s); }); });
-    case UnaryOp::neg: return map(x, stride, out, n, [](Vec v) { return -v; });
-    case UnaryOp::pow: return map(x, stride, out, n, [a](Vec v) { return power(v, a); });
-    case UnaryOp::reciprocal: return map(x, stride, out, n, [](Vec v) { return 1.0f / v; });
-    case UnaryOp::relu: return map(x, stride, out, n, [](Vec v) { return v < 0.0f ? Vec{} : v; });
-    case UnaryOp::round:
-      return map(x, stride, out, n,
-                 [](Vec v) { return each_lane(v, [](float s) { return __builtin_nearbyintf(s); }); });
-    case UnaryOp::rsqrt: return map(x, stride, out, n, [](Vec v) { return 1.0f / square_root(v); });
-    case UnaryOp::sigmoid: return map(x, stride, out, n, [](Vec v) { return sigmoid(v); });
-    case UnaryOp::sign:
-      return map(x, stride, out, n, [](Vec v) { return v > 0.0f ? one() : v < 0.0f ? -one() : Vec{}; });
-    case UnaryOp::silu: return map(x, stride, out, n, [](Vec v) { return v * sigmoid(v); });
-    case UnaryOp::sin:
-      return map(x, stride, out, n, [](Vec v) { return each_lane(v, [](float s) { return __builtin_sinf(s); }); });
+    case UnaryOp::cos: return run(SFUMATO_EACH_LANE(cos));
+    case UnaryOp::cosh: return run(SFUMATO_EACH_LANE(cosh));
+    case UnaryOp::div: return run([=](Vec v) { return v / va; });
+    case UnaryOp::erf: return run([](Vec v) { return erf(v); });
+    case UnaryOp::erfc: return run(SFUMATO_EACH_LANE(erfc));
+    case UnaryOp::exp: return run([](Vec v) { return exp(v); });
+    case UnaryOp::exp2: return run(SFUMATO_EACH_LANE(exp2));
+    case UnaryOp::expm1: return run(SFUMATO_EACH_LANE(expm1));
+    case UnaryOp::floor: return run(SFUMATO_EACH_LANE(floor));
+    case UnaryOp::gelu: return run([](Vec v) { return 0.5f * v * (one() + erf(v * 0.70710678f)); });
+    case UnaryOp::gelu_tanh: return run([](Vec v) { return gelu_tanh(v); });
+    case UnaryOp::leaky_relu: return run([=](Vec v) { return v > 0.0f ? v : va * v; });
+    case UnaryOp::log: return run([](Vec v) { return log(v); });
+    case UnaryOp::log10: return run(SFUMATO_EACH_LANE(log10));
+    case UnaryOp::log1p: return run(SFUMATO_EACH_LANE(log1p));
+    case UnaryOp::log2: return run(SFUMATO_EACH_LANE(log2));
+    case UnaryOp::mul: return run([=](Vec v) { return v * va; });
+    case UnaryOp::neg: return run([](Vec v) { return -v; });
+    case UnaryOp::pow: return run([a](Vec v) { return power(v, a); });
+    case UnaryOp::reciprocal: return run([](Vec v) { return 1.0f / v; });
+    case UnaryOp::relu: return run([](Vec v) { return v < 0.0f ? Vec{} : v; });
+    case UnaryOp::round: return run(SFUMATO_EACH_LANE(nearbyint));
+    case UnaryOp::rsqrt: return run([](Vec v) { return 1.0f / square_root(v); });
+    case UnaryOp::sigmoid: return run([](Vec v) { return sigmoid(v); });
+    case UnaryOp::sign: return run([](Vec v) { return v > 0.0f ? one() : v < 0.0f ? -one() : Vec{}; });
+    case UnaryOp::silu: return run([](Vec v) { return v * sigmoid(v); });
+    case UnaryOp::sin: return run(SFUMATO_EACH_LANE(sin));
+    case UnaryOp::sinh: return run(SFUMATO_EACH_LANE(sinh));
     case UnaryOp::softplus:
       // log(1 + e^v) = max(v, 0) + log1p(e^-|v|), without overflow.
-      return map(x, stride, out, n, [](Vec v) {
+      return run([](Vec v) {
         const Vec rest = each_lane(exp(-absolute(v)), [](float s) { return __builtin_log1pf(s); });
         return (v < 0.0f ? Vec{} : v) + rest;
       });
-    case UnaryOp::sqrt: return map(x, stride, out, n, [](Vec v) { return square_root(v); });
-    case UnaryOp::square: return map(x, stride, out, n, [](Vec v) { return v * v; });
-    case UnaryOp::tanh: return map(x, stride, out, n, [](Vec v) { return tanh(v); });
+    case UnaryOp::sqrt: return run([](Vec v) { return square_root(v); });
+    case UnaryOp::square: return run([](Vec v) { return v * v; });
+    case UnaryOp::tan: return run(SFUMATO_EACH_LANE(tan));
+    case UnaryOp::tanh: return run([](Vec v) { return tanh(v); });
+    case UnaryOp::trunc: return run(SFUMATO_EACH_LANE(trunc));
   }
 }
+
+#undef SFUMATO_EACH_LANE
 
 void binary_run(
     BinaryOp op, const float* a, int64_t stride_a, const float* b, int64_t stride_b, float* out, int64_t n) {
   const auto run = [&](auto f) { map(a, stride_a, b, stride_b, out, n, f); };
+  // For functions that the vector library does not have: lane by lane.
+  const auto run_lanes = [&](auto f) {
+    run([f](Vec x, Vec y) {
+      for (int lane = 0; lane < kLanes; ++lane) {
+        x[lane] = f(x[lane], y[lane]);
+      }
+      return x;
+    });
+  };
   switch (op) {
     case BinaryOp::add: return run([](Vec x, Vec y) { return x + y; });
-    case BinaryOp::sub: return run([](Vec x, Vec y) { return x - y; });
-    case BinaryOp::mul: return run([](Vec x, Vec y) { return x * y; });
+    case BinaryOp::atan2: return run_lanes([](float x, float y) { return __builtin_atan2f(x, y); });
+    case BinaryOp::copysign: return run([](Vec x, Vec y) { return with_sign_of(magnitude(x), y); });
     case BinaryOp::div: return run([](Vec x, Vec y) { return x / y; });
+    case BinaryOp::floor_divide: return run_lanes([](float x, float y) { return __builtin_floorf(x / y); });
+    case BinaryOp::fmod: return run_lanes([](float x, float y) { return __builtin_fmodf(x, y); });
+    case BinaryOp::hypot: return run_lanes([](float x, float y) { return __builtin_hypotf(x, y); });
+    case BinaryOp::logaddexp: return run_lanes(logaddexp);
     case BinaryOp::maximum: return run([](Vec x, Vec y) { return larger(x, y); });
     case BinaryOp::minimum: return run([](Vec x, Vec y) { return smaller(x, y); });
+    case BinaryOp::mul: return run([](Vec x, Vec y) { return x * y; });
+    case BinaryOp::pow: return run_lanes([](float x, float y) { return __builtin_powf(x, y); });
+    case BinaryOp::remainder: return run_lanes(remainder_of);
     case BinaryOp::silu_backward:
       return run([](Vec g, Vec x) {
         const Vec s = sigmoid(x);
         return g * s * fma(x, one() - s, one());
       });
+    case BinaryOp::sub: return run([](Vec x, Vec y) { return x - y; });
   }
 }
 

@@ -168,20 +168,20 @@ void backward_weight(const Sizes& z, const T* x, const T* dy, T* dw) {
 
 void conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& o, Tensor& out) {
   const Sizes z(x.shape(), weight.shape(), out.shape(), o);
-  dispatch_floating("conv2d", out.dtype(), [&]<class T>() {
+  dispatch<kReals>("conv2d", out.dtype(), [&]<class T>() {
     forward(z, x.data<T>(), weight.data<T>(), bias.defined() ? bias.data<T>() : nullptr, out.mutable_data<T>());
   });
 }
 
 void conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Conv2dOptions& o, Tensor& dx) {
   const Sizes z(dx.shape(), weight.shape(), dy.shape(), o);
-  dispatch_floating("conv2d_backward_input", dx.dtype(),
+  dispatch<kReals>("conv2d_backward_input", dx.dtype(),
                     [&]<class T>() { backward_input(z, dy.data<T>(), weight.data<T>(), dx.mutable_data<T>()); });
 }
 
 void conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Conv2dOptions& o, Tensor& dweight) {
   const Sizes z(x.shape(), dweight.shape(), dy.shape(), o);
-  dispatch_floating("conv2d_backward_weight", dweight.dtype(),
+  dispatch<kReals>("conv2d_backward_weight", dweight.dtype(),
                     [&]<class T>() { backward_weight(z, x.data<T>(), dy.data<T>(), dweight.mutable_data<T>()); });
 }
 

@@ -69,7 +69,7 @@ void products(const Tensor& a, const Tensor& b, const Tensor& bias, Tensor& out)
 }  // namespace
 
 void matmul(const Tensor& a, const Tensor& b, Tensor& out) {
-  dispatch_floating("matmul", out.dtype(), [&]<class T>() { products<T>(a, b, {}, out); });
+  dispatch<kReals>("matmul", out.dtype(), [&]<class T>() { products<T>(a, b, {}, out); });
 }
 
 void linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& out) {
@@ -77,7 +77,7 @@ void linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& o
   const Tensor rows = x.as_strided({1, x.size(0), x.size(1)}, {0, x.size(1), 1}, x.storage_offset());
   const Tensor columns = weight.as_strided({1, weight.size(1), weight.size(0)}, {0, weight.stride(1), weight.stride(0)},
                                            weight.storage_offset());
-  dispatch_floating("linear", out.dtype(), [&]<class T>() { products<T>(rows, columns, bias, out); });
+  dispatch<kReals>("linear", out.dtype(), [&]<class T>() { products<T>(rows, columns, bias, out); });
 }
 
 }  // namespace sfumato::reference

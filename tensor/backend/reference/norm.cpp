@@ -42,7 +42,7 @@ void group_norm(const Tensor& x,
                 Tensor& out,
                 Tensor& mean,
                 Tensor& rstd) {
-  dispatch_floating("group_norm", x.dtype(), [&]<class T>() {
+  dispatch<kReals>("group_norm", x.dtype(), [&]<class T>() {
     const Grouping at(x, o);
     const T* in = x.data<T>();
     T* to = out.mutable_data<T>();
@@ -84,7 +84,7 @@ void group_norm_backward(const Tensor& dy,
                          Tensor& dx,
                          Tensor& dweight,
                          Tensor& dbias) {
-  dispatch_floating("group_norm_backward", x.dtype(), [&]<class T>() {
+  dispatch<kReals>("group_norm_backward", x.dtype(), [&]<class T>() {
     const Grouping at(x, o);
     // Element i of group g: its normalised value, and its gradient before the SiLU.
     const auto normal = [&](int64_t g, int64_t i) {
@@ -144,7 +144,7 @@ void group_norm_backward(const Tensor& dy,
 }
 
 void softmax(const Tensor& x, Tensor& out) {
-  dispatch_floating("softmax", x.dtype(), [&]<class T>() {
+  dispatch<kReals>("softmax", x.dtype(), [&]<class T>() {
     const int64_t n = std::max<int64_t>(x.size(-1), 1);
     const T* in = x.data<T>();
     T* to = out.mutable_data<T>();
@@ -168,7 +168,7 @@ void softmax(const Tensor& x, Tensor& out) {
 }
 
 void softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx) {
-  dispatch_floating("softmax_backward", y.dtype(), [&]<class T>() {
+  dispatch<kReals>("softmax_backward", y.dtype(), [&]<class T>() {
     const int64_t n = std::max<int64_t>(y.size(-1), 1);
     const T* result = y.data<T>();
     const T* gradient = dy.data<T>();

@@ -54,7 +54,7 @@ void reduce(ReduceOp op, const Tensor& x, uint32_t mask, Tensor& out) {
   const Loop kept(x, mask, false);
   const Loop reduced(x, mask, true);
   const int64_t count = reduced.sizes.numel();
-  dispatch_floating("reduce", x.dtype(), [&]<class T>() {
+  dispatch<kReals>("reduce", x.dtype(), [&]<class T>() {
     const T* in = x.data<T>();
     T* to = out.mutable_data<T>();
     parallel_for(out.numel(), std::max<int64_t>(1, 4096 / std::max<int64_t>(count, 1)),

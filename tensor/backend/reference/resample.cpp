@@ -13,7 +13,7 @@ int64_t grain_for(const Tensor& large) {
 }  // namespace
 
 void upsample_nearest2d(const Tensor& x, int64_t scale, Tensor& out) {
-  dispatch_floating("upsample_nearest2d", x.dtype(), [&]<class T>() {
+  dispatch<kReals>("upsample_nearest2d", x.dtype(), [&]<class T>() {
     const int64_t height = x.size(2);
     const int64_t width = x.size(3);
     const T* in = x.data<T>();
@@ -31,7 +31,7 @@ void upsample_nearest2d(const Tensor& x, int64_t scale, Tensor& out) {
 }
 
 void upsample_nearest2d_backward(const Tensor& dy, int64_t scale, Tensor& dx) {
-  dispatch_floating("upsample_nearest2d_backward", dy.dtype(), [&]<class T>() {
+  dispatch<kReals>("upsample_nearest2d_backward", dy.dtype(), [&]<class T>() {
     const int64_t height = dx.size(2);
     const int64_t width = dx.size(3);
     const T* from = dy.data<T>();

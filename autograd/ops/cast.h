@@ -1,0 +1,13 @@
+// to(): a tensor in another dtype, with a gradient that comes back in the dtype that it left.
+//
+//   Variable half = to(weight, DType::bf16);     // autocast does this for you ("autograd/autocast.h")
+#pragma once
+
+#include "autograd/variable.h"
+
+namespace sfumato {
+
+// x itself when it has the dtype already. From an integer or bool tensor nothing is recorded; to one the gradient ends.
+Variable to(const Variable& x, DType dtype);
+
+}  // namespace sfumato
