@@ -14,8 +14,14 @@ Variable relu(const Variable& x) {
                 }));
 }
 
-Variable relu6(const Variable& x) { return clamp(x, 0, 6); }
-Variable hardtanh(const Variable& x, double min, double max) { return clamp(x, min, max); }
+Variable relu6(const Variable& x) {
+  check_dtype("relu6", kFloats, x.dtype());
+  return clamp(x, 0, 6);
+}
+Variable hardtanh(const Variable& x, double min, double max) {
+  check_dtype("hardtanh", kNumbers, x.dtype());
+  return clamp(x, min, max);
+}
 
 Variable leaky_relu(const Variable& x, double slope) {
   return record("leaky_relu", leaky_relu(x.tensor(), slope), wrt(x, [x = save(x), slope](const Variable& g) {
@@ -26,6 +32,7 @@ Variable leaky_relu(const Variable& x, double slope) {
 
 // The exponential never sees a positive argument: it would overflow where it is not chosen, and its gradient be NaN.
 Variable elu(const Variable& x, double alpha) {
+  check_dtype("elu", kFloats, x.dtype());
   const Variable below = mul(expm1(minimum(x, Variable(zeros_like(x.tensor())))), alpha);
   return where(gt(x.tensor(), 0.0), x, below);
 }
@@ -35,17 +42,32 @@ Variable sigmoid(const Variable& x) {
                 wrt(x, [](const Variable& g, const Variable& y) { return mul(g, mul(y, affine(y, -1, 1))); }));
 }
 
-Variable hardsigmoid(const Variable& x) { return div(clamp(add(x, 3.0), 0, 6), 6.0); }
-Variable hardswish(const Variable& x) { return mul(x, hardsigmoid(x)); }
+Variable hardsigmoid(const Variable& x) {
+  check_dtype("hardsigmoid", kFloats, x.dtype());
+  return div(clamp(add(x, 3.0), 0, 6), 6.0);
+}
+Variable hardswish(const Variable& x) {
+  check_dtype("hardswish", kFloats, x.dtype());
+  return mul(x, hardsigmoid(x));
+}
 
 Variable softplus(const Variable& x) {
   return record("softplus", softplus(x.tensor()),
                 wrt(x, [x = save(x)](const Variable& g) { return mul(g, sigmoid(x())); }));
 }
 
-Variable logsigmoid(const Variable& x) { return neg(softplus(neg(x))); }
-Variable softsign(const Variable& x) { return div(x, add(abs(x), 1.0)); }
-Variable mish(const Variable& x) { return mul(x, tanh(softplus(x))); }
+Variable logsigmoid(const Variable& x) {
+  check_dtype("logsigmoid", kFloats, x.dtype());
+  return neg(softplus(neg(x)));
+}
+Variable softsign(const Variable& x) {
+  check_dtype("softsign", kFloats, x.dtype());
+  return div(x, add(abs(x), 1.0));
+}
+Variable mish(const Variable& x) {
+  check_dtype("mish", kFloats, x.dtype());
+  return mul(x, tanh(softplus(x)));
+}
 
 Variable silu(const Variable& x) {
   return record("silu", silu(x.tensor()), wrt(x, [x = save(x)](const Variable& g) {

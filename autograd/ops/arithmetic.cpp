@@ -168,17 +168,39 @@ Variable remainder(const Variable& a, const Variable& b) {
                 }));
 }
 
-Variable lerp(const Variable& a, const Variable& b, const Variable& weight) { return add(a, mul(weight, sub(b, a))); }
-Variable lerp(const Variable& a, const Variable& b, double weight) { return add(a, mul(sub(b, a), weight)); }
+namespace {
+
+// The compositions below refuse by their own name what their parts would refuse by theirs.
+void check_parts(const char* op, std::initializer_list<const Variable*> parts) {
+  Shape shape;
+  for (const Variable* part : parts) {
+    check_dtype(op, kFloats, part->dtype());
+    shape = broadcast_shapes(op, shape, part->shape());
+  }
+}
+
+}  // namespace
+
+Variable lerp(const Variable& a, const Variable& b, const Variable& weight) {
+  check_parts("lerp", {&a, &b, &weight});
+  return add(a, mul(weight, sub(b, a)));
+}
+Variable lerp(const Variable& a, const Variable& b, double weight) {
+  check_parts("lerp", {&a, &b});
+  return add(a, mul(sub(b, a), weight));
+}
 Variable addcmul(const Variable& x, const Variable& a, const Variable& b, double value) {
+  check_parts("addcmul", {&x, &a, &b});
   return add(x, mul(mul(a, b), value));
 }
 Variable addcdiv(const Variable& x, const Variable& a, const Variable& b, double value) {
+  check_parts("addcdiv", {&x, &a, &b});
   return add(x, mul(div(a, b), value));
 }
 
 // Where x is 0 the product is 0, whatever y is; a y that has no finite logarithm is replaced there.
 Variable xlogy(const Variable& x, const Variable& y) {
+  check_parts("xlogy", {&x, &y});
   const Tensor unusable = logical_or(le(y.tensor(), 0.0), isinf(y.tensor()));
   const Tensor replaced = logical_and(eq(x.tensor(), 0.0), unusable);
   return mul(x, log(where(replaced, Variable(ones_like(y.tensor())), y)));

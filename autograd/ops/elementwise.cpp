@@ -50,7 +50,10 @@ Variable log1p(const Variable& x) {
   return record("log1p", log1p(x.tensor()), wrt(x, [x = save(x)](const Variable& g) { return div(g, add(x(), 1.0)); }));
 }
 
-Variable logit(const Variable& x) { return sub(log(x), log1p(neg(x))); }
+Variable logit(const Variable& x) {
+  check_dtype("logit", kFloats, x.dtype());
+  return sub(log(x), log1p(neg(x)));
+}
 
 // ---- powers ----
 
@@ -158,6 +161,9 @@ Variable floor(const Variable& x) { return Variable(floor(x.tensor())); }
 Variable ceil(const Variable& x) { return Variable(ceil(x.tensor())); }
 Variable round(const Variable& x) { return Variable(round(x.tensor())); }
 Variable trunc(const Variable& x) { return Variable(trunc(x.tensor())); }
-Variable frac(const Variable& x) { return sub(x, trunc(x)); }
+Variable frac(const Variable& x) {
+  check_dtype("frac", kFloats, x.dtype());
+  return sub(x, trunc(x));
+}
 
 }  // namespace sfumato

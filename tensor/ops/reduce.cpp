@@ -37,8 +37,10 @@ Shape reduced_shape(const Shape& shape, uint32_t mask, bool keepdim) {
 namespace {
 
 Tensor reduce_masked(const char* name, ReduceOp op, const Tensor& x, uint32_t mask, bool keepdim) {
-  check(x.dtype() == DType::f32 || x.dtype() == DType::f64, name, ": not defined for dtype ", x.dtype(),
-        " (f32 and f64 are)");
+  check_dtype(name, kFloats, x.dtype());
+  if (x.dtype() == DType::bf16) {
+    return reduce_masked(name, op, x.to(DType::f32), mask, keepdim).to(DType::bf16);
+  }
   const Shape kept = reduced_shape(x.shape(), mask, true);
   Tensor out = Tensor::empty(kept, x.dtype());
   report_cost(name, {&x, &out});

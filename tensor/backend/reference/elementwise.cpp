@@ -244,7 +244,7 @@ void integer_binary_of(BinaryOp op, const Tensor& a, const Tensor& b, Tensor& ou
   }
 }
 
-// The nearest number that T has: bounds like infinity mean the largest one.
+// A bound of clamp(): the nearest number that T has, so that infinity means the largest one.
 template <class T>
 T saturated(double value) {
   constexpr auto low = static_cast<double>(std::numeric_limits<T>::min());
@@ -254,12 +254,18 @@ T saturated(double value) {
                          : static_cast<T>(value);
 }
 
+// Any other number wraps around like the results (u8: -3 is 253); the op has checked that it is whole.
+template <class T>
+T constant_of(UnaryOp op, double value) {
+  return op == UnaryOp::clamp ? saturated<T>(value) : static_cast<T>(static_cast<int64_t>(value));
+}
+
 }  // namespace
 
 void unary(UnaryOp op, UnaryArgs args, const Tensor& x, Tensor& out) {
   dispatch<kNumbers>("elementwise", x.dtype(), [&]<class T>() {
     if constexpr (std::is_integral_v<T>) {
-      integer_unary_of<T>(op, saturated<T>(args.a), saturated<T>(args.b), x, out);
+      integer_unary_of<T>(op, constant_of<T>(op, args.a), constant_of<T>(op, args.b), x, out);
     } else {
       unary_of<T>(op, static_cast<Compute<T>>(args.a), static_cast<Compute<T>>(args.b), x, out);
     }
