@@ -1,4 +1,4 @@
-// What a call costs when there is nothing to compute: ops on one element, the tape, views, allocation, threads.
+// What a call costs when there is nothing to compute: ops on a few elements, the tape, views, allocation, threads.
 #include <benchmark/benchmark.h>
 
 #include "autograd/variable.h"
@@ -23,12 +23,14 @@ void add_overhead(const std::string& what, F f) {
 }
 
 void register_tensor_overheads() {
-  const Tensor a = full({1}, 1.0), b = full({1}, 2.0), matrix = full({4, 4}, 1.0);
+  const Tensor one = full({1}, 1.0), two = full({1}, 2.0), matrix = full({4, 4}, 1.0);
+  const Tensor a = full({16}, 1.0), b = full({16}, 2.0);
   add_overhead("allocate_16", [] { return Tensor::empty({16}); });
   add_overhead("allocate_4M", [] { return Tensor::empty({1 << 22}); });
   add_overhead("reshape", [=] { return reshape(matrix, {16}); });
   add_overhead("slice", [=] { return slice(matrix, 0, 1, 3); });
-  add_overhead("add_1", [=] { return a + b; });
+  add_overhead("add_1", [=] { return one + two; });
+  add_overhead("add_16", [=] { return a + b; });
   add_overhead("add_strided_16", [=] { return transpose(matrix, 0, 1) + matrix; });
   add_overhead("parallel_region", [] {
     parallel_for(num_threads(), 1, [](int64_t begin, int64_t end) { benchmark::DoNotOptimize(end - begin); });

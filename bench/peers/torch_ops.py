@@ -239,7 +239,7 @@ optimizer("35.7M", 35_746_307, 100)
 
 
 # ---- overheads, Python's included ----
-one = torch.ones(1)
+one, sixteen = torch.ones(1), torch.ones(16)
 matrix = torch.ones(4, 4)
 constant, w, b = torch.ones(16), torch.full((16,), 2.0, requires_grad=True), torch.full((16,), 3.0, requires_grad=True)
 
@@ -263,6 +263,7 @@ op("overhead/allocate_4M", lambda: lambda: torch.empty(1 << 22))
 op("overhead/reshape", lambda: lambda: matrix.reshape(16))
 op("overhead/slice", lambda: lambda: matrix[1:3])
 op("overhead/add_1", lambda: lambda: one + one)
+op("overhead/add_16", lambda: lambda: sixteen + sixteen)
 op("overhead/add_strided_16", lambda: lambda: matrix.t() + matrix)
 op("overhead/variable_add", lambda: lambda: constant + constant, grad=True)
 op("overhead/record_add", lambda: lambda: w + b, grad=True)
