@@ -1,15 +1,20 @@
 #include "autograd/engine.h"
 
 #include <algorithm>
-#include <unordered_map>
+#include <array>
+#include <cstddef>
+#include <memory_resource>
+#include <utility>
+#include <vector>
 
 #include "autograd/node.h"
-#include "autograd/variable_state.h"
+#include "autograd/record.h"
 #include "tensor/ops/optim.h"
 
 namespace sfumato {
 namespace {
 
+using detail::LeafExtras;
 using detail::VariableState;
 
 // Nobody but `gradient` can see its memory, so adding into it is invisible.
@@ -40,7 +45,8 @@ void run_hooks(const std::vector<GradientHook>& hooks, Variable& gradient) {
   }
 }
 
-// One backward pass.
+// One backward pass. Everything it notes stands here and nothing in the graph, so that passes may run inside each other
+// (a hook calls grad()) and in several threads. Small graphs fit into `buffer_` and cost no allocation.
 class GraphTask {
  public:
   GraphTask(std::span<const Variable> outputs,
@@ -52,121 +58,195 @@ class GraphTask {
           gradients.size(), " gradients");
     for (const Variable& input : inputs) {
       check(input.requires_grad(), "grad: an input of shape ", input.shape(), " does not require a gradient");
-      captured_[identity(input)] = Variable();
     }
-    discover(outputs);
+    reserve_for_small_graphs();
+    find_nodes(outputs);
+    find_leaves();
+    for (const Variable& input : inputs) {
+      if (Slot* slot = slot_of(input); slot != nullptr) {
+        slot->wanted = true;
+      }
+    }
+    decide_what_is_needed();
     GradModeGuard mode(options.create_graph);
     for (size_t i = 0; i < outputs.size(); ++i) {
-      if (outputs[i].requires_grad()) {
-        seed(outputs[i], gradients.empty() ? Variable() : gradients[i]);
+      if (roots_[i].defined()) {
+        seed(targets_[i], outputs[i], gradients.empty() ? Variable() : gradients[i]);
       }
     }
   }
 
   void run() {
     GradModeGuard mode(options_.create_graph);
-    for (const auto& node : nodes_) {
-      Slot& slot = slots_.at(node.get());
+    for (NodeSlot& slot : nodes_) {
       if (Variable gradient = std::move(slot.gradient); gradient.defined()) {
-        run_hooks(node->hooks(), gradient);
-        if (auto wanted = captured_.find(node.get()); wanted != captured_.end()) {
-          wanted->second = gradient;
+        run_hooks(slot.node->hooks(), gradient);
+        if (slot.wanted) {
+          slot.captured = gradient;
         }
         if (slot.needed) {
-          run_node(*node, gradient);
+          run_node(slot, gradient);
           continue;
         }
       }
       if (slot.needed) {
-        skip_node(*node);
+        skip_node(slot);
       }
     }
   }
 
-  std::vector<Variable> captured() const {
+  std::vector<Variable> captured() {
     std::vector<Variable> results;
     for (const Variable& input : inputs_) {
-      results.push_back(captured_.at(identity(input)));
+      const Slot* slot = slot_of(input);
+      results.push_back(slot != nullptr ? slot->captured : Variable());
     }
     return results;
   }
 
  private:
   struct Slot {
-    Variable gradient;
+    Variable gradient;  // what has arrived so far
+    Variable captured;  // what grad() was asked for
+    bool wanted = false;
+  };
+  struct NodeSlot : Slot {
+    Node* node = nullptr;
+    size_t first_target = 0;
     bool needed = true;  // some wanted input lies behind this node
   };
-  struct LeafSlot {
-    Variable gradient;
+  struct LeafSlot : Slot {
+    VariableState* leaf = nullptr;
     int64_t pending = 0;  // edges that have not delivered yet
   };
+  // An edge with the index of the slot that it leads to: of a node's or a leaf's.
+  struct Target {
+    Edge* edge;
+    size_t slot;
+  };
+  // An edge to a node that has not been visited yet.
+  struct Visit {
+    uint64_t order;
+    Node* node;
+    size_t target;
+    bool operator<(const Visit& other) const { return order < other.order; }
+  };
+  struct LeafVisit {
+    VariableState* leaf;
+    size_t target;
+    bool operator<(const LeafVisit& other) const {
+      return std::pair(leaf, target) < std::pair(other.leaf, other.target);
+    }
+  };
 
-  static const void* identity(const Variable& variable) {
-    const auto& state = variable.state();
-    return state->producer != nullptr ? static_cast<const void*>(state->producer.get()) : state.get();
+  // Growing step by step would spend the buffer on the steps.
+  void reserve_for_small_graphs() {
+    constexpr size_t kNodes = 12, kEdges = 24;
+    nodes_.reserve(kNodes);
+    leaves_.reserve(kNodes);
+    targets_.reserve(kEdges);
+    to_visit_.reserve(kEdges);
+    leaf_visits_.reserve(kEdges);
   }
+
   bool captures() const { return !inputs_.empty(); }
-
-  std::span<Edge*> edges_of(Node& node) {
-    edges_.resize(static_cast<size_t>(node.input_count()));
-    node.collect_edges(edges_.data());
-    return edges_;
+  Slot& slot_at(const Target& target) {
+    return target.edge->node ? static_cast<Slot&>(nodes_[target.slot]) : leaves_[target.slot];
+  }
+  // Null when the outputs do not depend on it.
+  Slot* slot_of(const Variable& variable) {
+    const auto& state = variable.state();
+    if (Node* node = state->producer.get(); node != nullptr) {
+      const auto found =
+          std::lower_bound(nodes_.begin(), nodes_.end(), node->order(),
+                           [](const NodeSlot& slot, uint64_t order) { return slot.node->order() > order; });
+      return found != nodes_.end() && found->node == node ? &*found : nullptr;
+    }
+    const auto found = std::lower_bound(leaves_.begin(), leaves_.end(), state.get(),
+                                        [](const LeafSlot& slot, VariableState* leaf) { return slot.leaf < leaf; });
+    return found != leaves_.end() && found->leaf == state.get() ? &*found : nullptr;
+  }
+  std::span<Target> targets_of(const NodeSlot& slot) {
+    return {targets_.data() + slot.first_target, static_cast<size_t>(slot.node->input_count())};
   }
 
-  // Collects reachable nodes, newest first, and which of them matter.
-  void discover(std::span<const Variable> outputs) {
-    std::vector<std::shared_ptr<Node>> stack;
-    const auto visit = [&](const std::shared_ptr<Node>& node) {
-      if (node != nullptr && slots_.try_emplace(node.get()).second) {
-        stack.push_back(node);
-      }
-    };
+  void add_target(Edge* edge) {
+    targets_.push_back({edge, 0});
+    if (edge->node) {
+      to_visit_.push_back({edge->node->order(), edge->node.get(), targets_.size() - 1});
+      std::push_heap(to_visit_.begin(), to_visit_.end());
+    } else if (edge->leaf) {
+      leaf_visits_.push_back({edge->leaf.get(), targets_.size() - 1});
+    }
+  }
+
+  // Reachable nodes, newest first: the newest of a heap cannot be reached from any of the others, and one that several
+  // edges lead to leaves the heap several times in a row.
+  void find_nodes(std::span<const Variable> outputs) {
     for (const Variable& output : outputs) {
       check(output.defined(), "backward: an output is undefined");
-      visit(output.state()->producer);
+      roots_.push_back(output.requires_grad() ? detail::edge_to(output) : Edge{});
     }
-    while (!stack.empty()) {
-      nodes_.push_back(std::move(stack.back()));
-      stack.pop_back();
-      for (const Edge* edge : edges_of(*nodes_.back())) {
-        visit(edge->node);
-      }
+    for (Edge& root : roots_) {
+      add_target(&root);
     }
-    std::sort(nodes_.begin(), nodes_.end(), [](const auto& a, const auto& b) { return a->order() > b->order(); });
-    // Oldest first, so that a node's inputs are decided before it.
-    for (auto it = nodes_.rbegin(); it != nodes_.rend(); ++it) {
-      bool needed = false;
-      for (const Edge* edge : edges_of(**it)) {
-        needed |= leads_to_wanted(*edge);
-      }
-      slots_.at(it->get()).needed = needed;
-      if (needed) {
-        check(!(*it)->released(), "backward: the graph of '", (*it)->name(),
-              "' has been freed by an earlier backward pass (retain_graph keeps it)");
-        for (const Edge* edge : edges_of(**it)) {
-          if (edge->leaf != nullptr && wants(*edge)) {
-            ++leaves_[edge->leaf.get()].pending;
-          }
+    std::pmr::vector<Edge*> edges(&memory_);
+    while (!to_visit_.empty()) {
+      std::pop_heap(to_visit_.begin(), to_visit_.end());
+      const Visit visit = to_visit_.back();
+      to_visit_.pop_back();
+      if (nodes_.empty() || nodes_.back().node != visit.node) {
+        NodeSlot& slot = nodes_.emplace_back();
+        slot.node = visit.node;
+        slot.first_target = targets_.size();
+        edges.resize(static_cast<size_t>(visit.node->input_count()));
+        visit.node->collect_edges(edges.data());
+        for (Edge* edge : edges) {
+          add_target(edge);
         }
       }
+      targets_[visit.target].slot = nodes_.size() - 1;
     }
   }
 
-  bool leads_to_wanted(const Edge& edge) const {
-    return wants(edge) || (edge.node != nullptr && slots_.at(edge.node.get()).needed);
-  }
-  bool wants(const Edge& edge) const {
-    if (!edge.defined()) {
-      return false;
+  // Groups the edges that lead to leaves by leaf.
+  void find_leaves() {
+    std::sort(leaf_visits_.begin(), leaf_visits_.end());
+    for (const LeafVisit& visit : leaf_visits_) {
+      if (leaves_.empty() || leaves_.back().leaf != visit.leaf) {
+        leaves_.emplace_back().leaf = visit.leaf;
+      }
+      targets_[visit.target].slot = leaves_.size() - 1;
     }
-    if (!captures()) {
-      return edge.leaf != nullptr;
-    }
-    const void* key = edge.node != nullptr ? static_cast<const void*>(edge.node.get()) : edge.leaf.get();
-    return captured_.count(key) != 0;
   }
 
-  void seed(const Variable& output, Variable gradient) {
+  // Oldest first, so that a node's inputs are decided before it.
+  void decide_what_is_needed() {
+    for (auto slot = nodes_.rbegin(); slot != nodes_.rend(); ++slot) {
+      slot->needed = false;
+      for (const Target& target : targets_of(*slot)) {
+        slot->needed |= wants(target) || (target.edge->node && nodes_[target.slot].needed);
+      }
+      if (slot->needed) {
+        check(!slot->node->released(), "backward: the graph of '", slot->node->name(),
+              "' has been freed by an earlier backward pass (retain_graph keeps it)");
+        expect(targets_of(*slot));
+      }
+    }
+    expect({targets_.data(), roots_.size()});
+  }
+  void expect(std::span<const Target> targets) {
+    for (const Target& target : targets) {
+      if (target.edge->leaf && wants(target)) {
+        ++leaves_[target.slot].pending;
+      }
+    }
+  }
+  bool wants(const Target& target) {
+    return target.edge->defined() && (captures() ? slot_at(target).wanted : static_cast<bool>(target.edge->leaf));
+  }
+
+  void seed(const Target& root, const Variable& output, Variable gradient) {
     if (!gradient.defined()) {
       check(output.numel() == 1, "backward: an output of shape ", output.shape(),
             " needs a gradient of that shape (only a single element may go without)");
@@ -174,95 +254,105 @@ class GraphTask {
     }
     check(gradient.shape() == output.shape() && gradient.dtype() == output.dtype(), "backward: the output is ",
           output.dtype(), " ", output.shape(), " but its gradient ", gradient.dtype(), " ", gradient.shape());
-    if (output.is_leaf()) {
-      VariableState* leaf = output.state().get();
-      if (!captures() || captured_.count(leaf) != 0) {
-        ++leaves_[leaf].pending;
-        deliver(*leaf, output.state(), std::move(gradient));
+    send(root, std::move(gradient));
+  }
+
+  // Adds a gradient, which may be undefined, to what has arrived at the end of an edge.
+  void send(const Target& target, Variable&& gradient) {
+    if (target.edge->leaf) {
+      if (wants(target)) {
+        deliver(leaves_[target.slot], target.edge->leaf, std::move(gradient));
       }
-    } else {
-      accumulate(slots_.at(output.state()->producer.get()).gradient, std::move(gradient));
+      return;
+    }
+    NodeSlot& slot = nodes_[target.slot];
+    if (gradient.defined() && (slot.needed || slot.wanted)) {
+      accumulate(slot.gradient, std::move(gradient));
     }
   }
 
-  void run_node(Node& node, const Variable& gradient) {
-    const size_t count = static_cast<size_t>(node.input_count());
-    std::vector<Variable> results(count);
-    node.apply(gradient, results.data());
-    const auto edges = edges_of(node);
-    for (size_t i = 0; i < count; ++i) {
-      Edge& edge = *edges[i];
+  void run_node(const NodeSlot& slot, const Variable& gradient) {
+    const auto targets = targets_of(slot);
+    results_.resize(targets.size());
+    slot.node->apply(gradient, results_.data());
+    for (size_t i = 0; i < targets.size(); ++i) {
+      const Edge& edge = *targets[i].edge;
       if (!edge.defined()) {
         continue;
       }
-      Variable& result = results[i];
+      Variable& result = results_[i];
       if (result.defined() && !(result.shape() == edge.shape)) {
         result = sum_to(result, edge.shape);
       }
-      if (edge.leaf != nullptr) {
-        if (wants(edge)) {
-          deliver(*edge.leaf, edge.leaf, std::move(result));
-        }
-      } else if (result.defined() && (slots_.at(edge.node.get()).needed || wants(edge))) {
-        accumulate(slots_.at(edge.node.get()).gradient, std::move(result));
-      }
+      send(targets[i], std::move(result));
     }
+    results_.clear();
     if (!options_.retain_graph && !options_.create_graph) {
-      node.release();
+      slot.node->release();
     }
   }
 
   // No gradient reached this node, but the leaves behind it must not wait for it.
-  void skip_node(Node& node) {
-    for (const Edge* edge : edges_of(node)) {
-      if (edge->leaf != nullptr && wants(*edge)) {
-        deliver(*edge->leaf, edge->leaf, Variable());
+  void skip_node(const NodeSlot& slot) {
+    for (const Target& target : targets_of(slot)) {
+      if (target.edge->leaf) {
+        send(target, Variable());
       }
     }
   }
 
-  void deliver(VariableState& leaf, const std::shared_ptr<VariableState>& state, Variable&& gradient) {
-    LeafSlot& slot = leaves_.at(&leaf);
+  void deliver(LeafSlot& slot, const Ref<VariableState>& state, Variable&& gradient) {
     if (gradient.defined()) {
       accumulate(slot.gradient, std::move(gradient));
     }
     if (--slot.pending > 0 || !slot.gradient.defined()) {
       return;
     }
-    run_hooks(leaf.hooks, slot.gradient);
+    const std::unique_ptr<LeafExtras>& extras = state->extras_or_null;
+    if (extras != nullptr) {
+      run_hooks(extras->hooks, slot.gradient);
+    }
     if (captures()) {
-      captured_.at(&leaf) = std::move(slot.gradient);
+      slot.captured = std::move(slot.gradient);
       return;
     }
-    finish_leaf(leaf, std::move(slot.gradient));
-    for (const PostAccumulateHook& hook : leaf.post_accumulate_hooks) {
-      Variable handle = Variable::from_state(state);
-      hook(handle);
+    finish_leaf(*state, std::move(slot.gradient));
+    if (extras != nullptr) {
+      for (const PostAccumulateHook& hook : extras->post_accumulate_hooks) {
+        Variable handle = Variable::from_state(state);
+        hook(handle);
+      }
     }
   }
 
   void finish_leaf(VariableState& leaf, Variable&& gradient) const {
-    if (leaf.grad_buffer.defined()) {
+    if (leaf.extras_or_null != nullptr && leaf.extras_or_null->grad_buffer.defined()) {
+      Tensor& buffer = leaf.extras_or_null->grad_buffer;
       if (leaf.grad.defined()) {
-        leaf.grad_buffer.copy_from(add(leaf.grad_buffer, gradient.tensor()));
+        buffer.copy_from(add(buffer, gradient.tensor()));
       } else {
-        leaf.grad_buffer.copy_from(gradient.tensor());
-        leaf.grad = Variable(leaf.grad_buffer);
+        buffer.copy_from(gradient.tensor());
+        leaf.grad = Variable(buffer);
       }
-    } else if (!options_.create_graph && !leaf.grad.defined()) {
-      leaf.grad = gradient.detach();
+    } else if (leaf.grad.defined()) {
+      accumulate(leaf.grad, std::move(gradient));
     } else {
-      leaf.grad.defined() ? accumulate(leaf.grad, std::move(gradient)) : void(leaf.grad = std::move(gradient));
+      const bool ours_alone = gradient.state().use_count() == 1 && !gradient.requires_grad();
+      leaf.grad = options_.create_graph || ours_alone ? std::move(gradient) : gradient.detach();
     }
   }
 
   const BackwardOptions options_;
   std::span<const Variable> inputs_;
-  std::vector<std::shared_ptr<Node>> nodes_;  // newest first
-  std::unordered_map<const Node*, Slot> slots_;
-  std::unordered_map<const VariableState*, LeafSlot> leaves_;
-  std::unordered_map<const void*, Variable> captured_;
-  std::vector<Edge*> edges_;
+  std::array<std::byte, 4096> buffer_;
+  std::pmr::monotonic_buffer_resource memory_{buffer_.data(), buffer_.size()};
+  std::pmr::vector<Edge> roots_{&memory_};      // to the outputs; they keep the graph, since nodes keep their edges
+  std::pmr::vector<Target> targets_{&memory_};  // of the roots, then of each node in turn
+  std::pmr::vector<NodeSlot> nodes_{&memory_};  // newest first
+  std::pmr::vector<LeafSlot> leaves_{&memory_};
+  std::pmr::vector<Visit> to_visit_{&memory_};
+  std::pmr::vector<LeafVisit> leaf_visits_{&memory_};
+  std::pmr::vector<Variable> results_{&memory_};
 };
 
 }  // namespace

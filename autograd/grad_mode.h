@@ -5,13 +5,17 @@
 
 namespace sfumato {
 
-bool grad_enabled();
+namespace detail {
+inline thread_local constinit bool grad_mode = true;
+}
+
+inline bool grad_enabled() { return detail::grad_mode; }
 
 // Switches recording on or off while it lives.
 class GradModeGuard {
  public:
-  explicit GradModeGuard(bool enabled);
-  ~GradModeGuard();
+  explicit GradModeGuard(bool enabled) : previous_(detail::grad_mode) { detail::grad_mode = enabled; }
+  ~GradModeGuard() { detail::grad_mode = previous_; }
   GradModeGuard(const GradModeGuard&) = delete;
   GradModeGuard& operator=(const GradModeGuard&) = delete;
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "autograd/variable.h"
@@ -13,15 +12,17 @@ namespace sfumato {
 
 // Where a gradient goes: to the node that produced the input, or to a leaf.
 struct Edge {
-  std::shared_ptr<Node> node;
-  std::shared_ptr<detail::VariableState> leaf;
+  Ref<Node> node;
+  Ref<detail::VariableState> leaf;
   Shape shape;
   bool defined() const { return node != nullptr || leaf != nullptr; }
 };
 
-class Node : public std::enable_shared_from_this<Node> {
+class Node : public RefCounted<Node> {
  public:
   explicit Node(const char* name);
+  // Frees graphs of any length without recursion.
+  void destroy() noexcept;
   virtual ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
@@ -58,14 +59,7 @@ class Node : public std::enable_shared_from_this<Node> {
   uint64_t output_version_ = 0;
   bool released_ = false;
   std::vector<GradientHook> hooks_;
+  Node* next_deleted_ = nullptr;
 };
 
-namespace detail {
-
-// How a shared_ptr<Node> frees its node: graphs of any length without recursion.
-struct DeferredDelete {
-  void operator()(Node* node) const;
-};
-
-}  // namespace detail
 }  // namespace sfumato

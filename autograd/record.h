@@ -20,7 +20,6 @@
 
 #include <array>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <span>
 #include <tuple>
@@ -197,7 +196,7 @@ Variable record(const char* name, const Tensor& out, Terms&&... terms) {
   }
   constexpr bool keeps_output = (std::decay_t<Terms>::kTakesOutput || ...);
   using ThisNode = detail::NodeOf<std::decay_t<Terms>...>;
-  std::shared_ptr<ThisNode> node(new ThisNode(name, std::move(terms)...), detail::DeferredDelete{});
+  auto node = Ref<ThisNode>::adopt(new ThisNode(name, std::move(terms)...));
   if constexpr (keeps_output) {
     node->keep_output(out);
   } else {

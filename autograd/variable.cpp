@@ -1,15 +1,13 @@
 #include "autograd/variable.h"
 
 #include <atomic>
+#include <utility>
 
 #include "autograd/engine.h"
 #include "autograd/record.h"
-#include "autograd/variable_state.h"
 
 namespace sfumato {
 namespace {
-
-thread_local bool grad_mode = true;
 
 const Variable& undefined() {
   static const Variable none{};
@@ -18,10 +16,6 @@ const Variable& undefined() {
 
 }  // namespace
 
-bool grad_enabled() { return grad_mode; }
-GradModeGuard::GradModeGuard(bool enabled) : previous_(grad_mode) { grad_mode = enabled; }
-GradModeGuard::~GradModeGuard() { grad_mode = previous_; }
-
 Variable::Variable(const Tensor& value, bool requires_grad) {
   if (!value.defined()) {
     check(!requires_grad, "variable: an undefined tensor cannot require a gradient");
@@ -29,26 +23,23 @@ Variable::Variable(const Tensor& value, bool requires_grad) {
   }
   check(!requires_grad || is_floating(value.dtype()), "variable: only f32, f64 and bf16 tensors have gradients, got ",
         value.dtype());
-  state_ = std::make_shared<detail::VariableState>();
-  state_->value = value;
+  state_ = Ref<detail::VariableState>::adopt(new detail::VariableState(value));
   state_->requires_grad = requires_grad;
 }
 
-Variable::Variable(const Tensor& value, std::shared_ptr<Node> producer) : Variable(value) {
+Variable::Variable(const Tensor& value, Ref<Node> producer)
+    : state_(Ref<detail::VariableState>::adopt(new detail::VariableState(value))) {
   state_->requires_grad = true;
   state_->producer = std::move(producer);
 }
 
-const Tensor& Variable::tensor() const {
-  static const Tensor none{};
-  return defined() ? state_->value : none;  // NOLINT(clang-analyzer-core.*): takes the static for null
+Variable Variable::from_state(Ref<detail::VariableState> state) {
+  Variable variable;
+  variable.state_ = std::move(state);
+  return variable;
 }
 
-bool Variable::requires_grad() const { return defined() && state_->requires_grad; }
-bool Variable::is_leaf() const { return !defined() || state_->producer == nullptr; }
-const Variable& Variable::grad() const {
-  return defined() ? state_->grad : undefined();  // NOLINT(clang-analyzer-core.*): as above
-}
+const Variable& Variable::grad() const { return defined() ? state_->grad : undefined(); }
 
 void Variable::set_grad(const Variable& gradient) {
   check(defined() && is_leaf(), "set_grad: only leaves keep a gradient");
@@ -74,7 +65,7 @@ void Variable::set_grad_buffer(const Tensor& buffer) {
   check(!buffer.defined() || (buffer.shape() == shape() && buffer.dtype() == dtype()),
         "set_grad_buffer: the variable is ", dtype(), " ", shape(), " but the buffer ", buffer.dtype(), " ",
         buffer.shape());
-  state_->grad_buffer = buffer;
+  state_->extras().grad_buffer = buffer;
   state_->grad = Variable();
 }
 
@@ -87,12 +78,12 @@ void Variable::backward(const Variable& gradient, const BackwardOptions& options
 
 void Variable::register_hook(GradientHook hook) {
   check(requires_grad(), "register_hook: the variable does not require a gradient");
-  (is_leaf() ? state_->hooks : state_->producer->hooks()).push_back(std::move(hook));
+  (is_leaf() ? state_->extras().hooks : state_->producer->hooks()).push_back(std::move(hook));
 }
 
 void Variable::register_post_accumulate_hook(PostAccumulateHook hook) {
   check(requires_grad() && is_leaf(), "register_post_accumulate_hook: only for leaves that require a gradient");
-  state_->post_accumulate_hooks.push_back(std::move(hook));
+  state_->extras().post_accumulate_hooks.push_back(std::move(hook));
 }
 
 std::vector<Variable> grad(std::span<const Variable> outputs,
@@ -135,7 +126,7 @@ void Node::keep_output(const Tensor& out) {
 Variable Node::output() const {
   check(output_.version() == output_version_, "backward: the output of '", name_,
         "' has been modified in place since (version ", output_.version(), ", saved at ", output_version_, ")");
-  return Variable(output_, const_cast<Node*>(this)->shared_from_this());
+  return Variable(output_, Ref<Node>(const_cast<Node*>(this)));
 }
 
 void Node::release() {
@@ -144,31 +135,42 @@ void Node::release() {
   output_ = Tensor();
 }
 
-namespace detail {
-
-void DeferredDelete::operator()(Node* node) const {
+void Node::destroy() noexcept {
   // Deleting a node drops its inputs' nodes; a long chain would recurse as deep as it is long. So the first deletion
   // drains a list, and those that it causes only add to it.
-  thread_local std::vector<Node*> pending;
-  thread_local bool draining = false;
-  pending.push_back(node);
+  static constinit thread_local Node* pending = nullptr;
+  static constinit thread_local bool draining = false;
+  next_deleted_ = std::exchange(pending, this);
   if (draining) {
     return;
   }
   draining = true;
-  while (!pending.empty()) {
-    Node* next = pending.back();
-    pending.pop_back();
-    delete next;
+  while (pending != nullptr) {
+    Node* node = pending;
+    pending = node->next_deleted_;
+    delete node;
   }
   draining = false;
+}
+
+namespace detail {
+
+VariableState::VariableState(const Tensor& of) : value(of) {}
+VariableState::~VariableState() = default;
+void VariableState::destroy() noexcept { delete this; }
+
+LeafExtras& VariableState::extras() {
+  if (extras_or_null == nullptr) {
+    extras_or_null = std::make_unique<LeafExtras>();
+  }
+  return *extras_or_null;
 }
 
 Edge edge_to(const Variable& input) {
   const auto& state = input.state();
   Edge edge;
   edge.shape = state->value.shape();
-  if (state->producer != nullptr) {
+  if (state->producer) {
     edge.node = state->producer;
   } else {
     edge.leaf = state;
@@ -209,13 +211,13 @@ Variable record_list(const char* name,
                      const Tensor& out,
                      std::span<const Variable> inputs,
                      const std::function<std::function<Variable(const Variable&)>(size_t)>& make_rule) {
-  std::shared_ptr<detail::ListNode> node;
+  Ref<detail::ListNode> node;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!detail::needs_gradient(inputs[i])) {
       continue;
     }
     if (node == nullptr) {
-      node = std::shared_ptr<detail::ListNode>(new detail::ListNode(name), detail::DeferredDelete{});
+      node = Ref<detail::ListNode>::adopt(new detail::ListNode(name));
       node->edges.resize(inputs.size());
       node->rules.resize(inputs.size());
     }

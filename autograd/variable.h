@@ -10,11 +10,11 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "autograd/grad_mode.h"
+#include "tensor/ref.h"
 #include "tensor/tensor.h"
 
 namespace sfumato {
@@ -40,7 +40,7 @@ class Variable {
   // A leaf. Gradients exist for f32, f64 and bf16; others throw when requires_grad is asked for.
   Variable(const Tensor& value, bool requires_grad = false);  // NOLINT(google-explicit-constructor): a constant
 
-  bool defined() const { return state_ != nullptr; }
+  bool defined() const { return static_cast<bool>(state_); }
   const Tensor& tensor() const;
   const Shape& shape() const { return tensor().shape(); }
   DType dtype() const { return tensor().dtype(); }
@@ -72,17 +72,27 @@ class Variable {
   void register_post_accumulate_hook(PostAccumulateHook hook);
 
   // For record() and the engine.
-  static Variable from_state(std::shared_ptr<detail::VariableState> state) {
-    Variable variable;
-    variable.state_ = std::move(state);
-    return variable;
-  }
-  Variable(const Tensor& value, std::shared_ptr<Node> producer);
-  const std::shared_ptr<detail::VariableState>& state() const { return state_; }
+  static Variable from_state(Ref<detail::VariableState> state);
+  Variable(const Tensor& value, Ref<Node> producer);
+  const Ref<detail::VariableState>& state() const { return state_; }
 
  private:
-  std::shared_ptr<detail::VariableState> state_;
+  Ref<detail::VariableState> state_;
 };
+
+}  // namespace sfumato
+
+#include "autograd/variable_state.h"
+
+namespace sfumato {
+
+namespace detail {
+inline const Tensor no_tensor;  // what an undefined Variable holds
+}
+
+inline const Tensor& Variable::tensor() const { return state_ ? state_->value : detail::no_tensor; }
+inline bool Variable::requires_grad() const { return state_ && state_->requires_grad; }
+inline bool Variable::is_leaf() const { return !state_ || state_->producer == nullptr; }
 
 // The gradients of sum(outputs * grad_outputs) for each input, without touching any leaf's grad(). grad_outputs may be
 // empty when every output has one element. An input that the outputs do not depend on gets an undefined Variable.

@@ -1,4 +1,4 @@
-// What a Variable's handle points to. For the engine and record(); users see "autograd/variable.h".
+// What a Variable's handle points to. For the engine and record(); users see "autograd/variable.h", which includes it.
 #pragma once
 
 #include <memory>
@@ -8,14 +8,26 @@
 
 namespace sfumato::detail {
 
-struct VariableState {
-  Tensor value;
-  bool requires_grad = false;
-  std::shared_ptr<Node> producer;  // null for a leaf
-  Variable grad;                   // leaves only, from here on
+// What few leaves have.
+struct LeafExtras {
   Tensor grad_buffer;
   std::vector<GradientHook> hooks;
   std::vector<PostAccumulateHook> post_accumulate_hooks;
+};
+
+struct VariableState final : RefCounted<VariableState> {
+  explicit VariableState(const Tensor& value);
+  ~VariableState();
+  void destroy() noexcept;
+
+  Tensor value;
+  Ref<Node> producer;  // null for a leaf
+  Variable grad;       // leaves only, from here on
+  std::unique_ptr<LeafExtras> extras_or_null;
+  bool requires_grad = false;
+
+  // Made when first asked for.
+  LeafExtras& extras();
 };
 
 }  // namespace sfumato::detail

@@ -6,9 +6,11 @@
 //   });
 //
 // Dimensions of size 1 are dropped and neighbours that every operand walks with one stride are merged, so the common
-// case (all contiguous) is a single run. Cuts between threads may fall anywhere inside a run.
+// case (all contiguous) is a single run; where all operands have the output's shape too, that is seen at once. Cuts
+// between threads may fall anywhere inside a run.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <initializer_list>
 
@@ -30,12 +32,17 @@ class ElementwiseIterator {
   // Every operand must broadcast to `shape` (the caller has checked); the first is normally the output.
   ElementwiseIterator(const Shape& shape, std::initializer_list<const Tensor*> operands)
       : operands_(static_cast<int>(operands.size())), numel_(shape.numel()) {
+    if (std::all_of(operands.begin(), operands.end(),
+                    [&](const Tensor* tensor) { return tensor->is_contiguous() && tensor->shape() == shape; })) {
+      add_dimension(numel_, {1, 1, 1, 1});
+      return;
+    }
     // Innermost dimension first from here on.
     for (int d = shape.rank() - 1; d >= 0; --d) {
       if (shape[d] == 1) {
         continue;
       }
-      std::array<int64_t, kMaxOperands> stride{};
+      OperandStrides stride{};
       int k = 0;
       for (const Tensor* tensor : operands) {
         const int own = d - (shape.rank() - tensor->dim());
@@ -44,14 +51,11 @@ class ElementwiseIterator {
       if (rank_ > 0 && continues(stride)) {
         sizes_[rank_ - 1] *= shape[d];
       } else {
-        sizes_[rank_] = shape[d];
-        strides_[rank_++] = stride;
+        add_dimension(shape[d], stride);
       }
     }
     if (rank_ == 0) {
-      sizes_[0] = 1;
-      strides_[0] = {};
-      rank_ = 1;
+      add_dimension(1, {});
     }
   }
 
@@ -63,8 +67,15 @@ class ElementwiseIterator {
   }
 
  private:
+  using OperandStrides = std::array<int64_t, kMaxOperands>;
+
+  void add_dimension(int64_t size, const OperandStrides& stride) {
+    sizes_[rank_] = size;
+    strides_[rank_++] = stride;
+  }
+
   // The next outer dimension continues the last one when, for every operand, its stride is a whole inner sweep.
-  bool continues(const std::array<int64_t, kMaxOperands>& stride) const {
+  bool continues(const OperandStrides& stride) const {
     for (int k = 0; k < operands_; ++k) {
       if (stride[k] != strides_[rank_ - 1][k] * sizes_[rank_ - 1]) {
         return false;
@@ -75,6 +86,14 @@ class ElementwiseIterator {
 
   template <class F>
   void walk(int64_t begin, int64_t end, F& f) const {
+    if (rank_ == 1) {
+      Run run{.offset = strides_[0], .stride = strides_[0], .count = end - begin};
+      for (int64_t& offset : run.offset) {
+        offset *= begin;
+      }
+      f(static_cast<const Run&>(run));
+      return;
+    }
     std::array<int64_t, kMaxRank> index{};
     Run run{};
     run.stride = strides_[0];
@@ -112,8 +131,8 @@ class ElementwiseIterator {
   int operands_;
   int rank_ = 0;
   int64_t numel_;
-  std::array<int64_t, kMaxRank> sizes_{};
-  std::array<std::array<int64_t, kMaxOperands>, kMaxRank> strides_{};
+  std::array<int64_t, kMaxRank> sizes_;  // as strides_, filled up to rank_
+  std::array<OperandStrides, kMaxRank> strides_;
 };
 
 }  // namespace sfumato

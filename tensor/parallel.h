@@ -53,9 +53,12 @@ void parallel_for(int64_t n, int64_t grain, F&& f) {
   if (n <= 0 || dry_run()) {
     return;
   }
-  const int64_t wanted = (n + grain - 1) / std::max<int64_t>(grain, 1);
-  const int parts = may_open_parallel_region() ? static_cast<int>(std::min<int64_t>(wanted, num_threads())) : 1;
-  if (parts <= 1) {
+  int parts = 1;
+  if (n > grain && may_open_parallel_region()) {
+    const int64_t wanted = (n + grain - 1) / std::max<int64_t>(grain, 1);
+    parts = static_cast<int>(std::min<int64_t>(wanted, num_threads()));
+  }
+  if (parts == 1) {
     f(int64_t{0}, n);
     return;
   }

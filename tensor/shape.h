@@ -25,8 +25,9 @@ class Dims {
   Dims(std::initializer_list<int64_t> values) : Dims(std::span<const int64_t>(values.begin(), values.size())) {}
   explicit Dims(std::span<const int64_t> values) {
     check(values.size() <= kMaxRank, "shape: at most 8 dimensions, got ", values.size());
-    rank_ = static_cast<int>(values.size());
-    std::copy(values.begin(), values.end(), values_);
+    for (const int64_t value : values) {
+      values_[rank_++] = value;
+    }
   }
   static Dims filled(int rank, int64_t value) {
     Dims dims;
@@ -68,8 +69,13 @@ class Dims {
     return product;
   }
 
+  // A loop of its own: shapes are too short for a call of memcmp().
   friend bool operator==(const Dims& a, const Dims& b) {
-    return a.rank_ == b.rank_ && std::equal(a.begin(), a.end(), b.begin());
+    bool equal = a.rank_ == b.rank_;
+    for (int i = 0; equal && i < a.rank_; ++i) {
+      equal = a.values_[i] == b.values_[i];
+    }
+    return equal;
   }
 
  private:

@@ -6,7 +6,9 @@
 
 namespace sfumato {
 
-Storage* Storage::create(size_t bytes) { return new (allocate(kHeader + bytes)) Storage(bytes); }
+Ref<Storage> Storage::create(size_t bytes) {
+  return Ref<Storage>::adopt(new (allocate(kHeader + bytes)) Storage(bytes));
+}
 
 void Storage::destroy() noexcept {
   const size_t bytes = bytes_;

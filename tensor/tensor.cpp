@@ -49,7 +49,7 @@ void copy_elements(const Tensor& source, Tensor& target) {
 Tensor Tensor::empty(const Shape& shape, DType dtype) {
   Tensor tensor;
   tensor.numel_ = checked_numel("empty", shape);
-  tensor.storage_ = StoragePtr(Storage::create(static_cast<size_t>(tensor.numel_) * size_of(dtype)));
+  tensor.storage_ = Storage::create(static_cast<size_t>(tensor.numel_) * size_of(dtype));
   tensor.shape_ = shape;
   tensor.strides_ = contiguous_strides(shape);
   tensor.dtype_ = dtype;

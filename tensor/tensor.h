@@ -94,7 +94,7 @@ class Tensor {
   }
   void set_layout(const Shape& shape, const Strides& strides);
 
-  StoragePtr storage_;
+  Ref<Storage> storage_;
   int64_t offset_ = 0;
   int64_t numel_ = 0;
   Shape shape_;

@@ -1,5 +1,6 @@
 #include "tensor/allocator.h"
 
+#include <barrier>
 #include <cstdint>
 #include <cstring>
 #include <thread>
@@ -108,4 +109,91 @@ TEST_CASE("allocator: threads may allocate and free each other's blocks", "[tens
   for (auto& thread : threads) thread.join();
   kept.clear();
   CHECK(allocator_stats().live_bytes == before);
+}
+
+TEST_CASE("allocator: the counts are exact whichever thread frees a block", "[tensor]") {
+  const AllocatorStats before = allocator_stats();
+  constexpr int kBlocks = 3000;  // more than a thread keeps of this class, so that both ways back are taken
+  constexpr size_t kBytes = 128, kLarge = 20000;
+  std::vector<void*> small(kBlocks), large(10);
+  std::thread taking([&] {
+    for (void*& block : small) block = allocate(kBytes);
+    for (void*& block : large) block = allocate(kLarge);
+  });
+  taking.join();
+  AllocatorStats stats = allocator_stats();
+  const size_t taken = stats.live_bytes - before.live_bytes;
+  CHECK(taken >= kBlocks * kBytes + large.size() * kLarge);
+  CHECK(stats.allocations == before.allocations + small.size() + large.size());
+  CHECK(stats.peak_bytes >= stats.live_bytes);
+  std::thread freeing([&] {
+    for (void* block : small) deallocate(block, kBytes);
+    for (void* block : large) deallocate(block, kLarge);
+    stats = allocator_stats();  // while this thread still keeps its part
+    CHECK(stats.live_bytes == before.live_bytes);
+    CHECK(stats.cached_bytes >= kBlocks * kBytes);
+  });
+  freeing.join();
+  const AllocatorStats after = allocator_stats();
+  CHECK(after.live_bytes == before.live_bytes);
+  CHECK(after.cached_bytes == stats.cached_bytes);
+  // The ended thread's blocks serve this one: nothing comes from the system.
+  for (void*& block : small) block = allocate(kBytes);
+  CHECK(allocator_stats().system_calls == after.system_calls);
+  for (void* block : small) deallocate(block, kBytes);
+}
+
+TEST_CASE("allocator: trim takes what this thread keeps, and its cache goes on working", "[tensor]") {
+  const size_t live = allocator_stats().live_bytes;
+  void* block = allocate(100);
+  deallocate(block, 100);
+  const size_t kept = allocator_stats().cached_bytes;
+  trim();
+  CHECK(allocator_stats().cached_bytes < kept);
+  const uint64_t calls = allocator_stats().system_calls;
+  deallocate(allocate(100), 100);
+  CHECK(allocator_stats().system_calls == calls + 1);
+  deallocate(allocate(100), 100);
+  CHECK(allocator_stats().system_calls == calls + 1);
+  CHECK(allocator_stats().live_bytes == live);
+}
+
+TEST_CASE("allocator: the peak of threads that work at once is that of their sum", "[tensor]") {
+  constexpr int kThreads = 4;
+  reset_peak();
+  const size_t start = allocator_stats().live_bytes;
+  std::barrier all_have(kThreads);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 2000; ++i) deallocate(allocate(64), 64);
+      void* block = allocate(4096);
+      all_have.arrive_and_wait();
+      deallocate(block, 4096);
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(allocator_stats().peak_bytes == start + kThreads * 4096);
+  CHECK(allocator_stats().live_bytes == start);
+}
+
+namespace {
+
+// Frees a tensor after this thread's cache has been closed: made before it, so destroyed after.
+struct LateOwner {
+  Tensor tensor;
+  void touch() {}
+};
+thread_local LateOwner late_owner;
+
+}  // namespace
+
+TEST_CASE("allocator: a tensor may outlive its thread's cache", "[tensor]") {
+  const size_t live = allocator_stats().live_bytes;
+  std::thread([] {
+    late_owner.touch();
+    late_owner.tensor = empty({16});
+    { const Tensor opens_the_cache = empty({16}); }
+  }).join();
+  CHECK(allocator_stats().live_bytes == live);
 }
