@@ -190,9 +190,9 @@ class NodeOf final : public Node {
 
 // Wraps `out` in a Variable; when a term is needed, with a node that holds the rules.
 template <class... Terms>
-Variable record(const char* name, const Tensor& out, Terms&&... terms) {
+Variable record(const char* name, Tensor out, Terms&&... terms) {
   if (!(terms.needed() || ...)) {
-    return Variable(out);
+    return Variable(std::move(out));
   }
   constexpr bool keeps_output = (std::decay_t<Terms>::kTakesOutput || ...);
   using ThisNode = detail::NodeOf<std::decay_t<Terms>...>;
@@ -202,12 +202,12 @@ Variable record(const char* name, const Tensor& out, Terms&&... terms) {
   } else {
     node->note_output(out);
   }
-  return Variable(out, std::move(node));
+  return Variable(std::move(out), std::move(node));
 }
 
 // For ops on lists (cat, stack): one rule per input, made by make_rule(i), of a common type.
 Variable record_list(const char* name,
-                     const Tensor& out,
+                     Tensor out,
                      std::span<const Variable> inputs,
                      const std::function<std::function<Variable(const Variable&)>(size_t)>& make_rule);
 

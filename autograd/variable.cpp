@@ -16,19 +16,19 @@ const Variable& undefined() {
 
 }  // namespace
 
-Variable::Variable(const Tensor& value, bool requires_grad) {
+Variable::Variable(Tensor value, bool requires_grad) {
   if (!value.defined()) {
     check(!requires_grad, "variable: an undefined tensor cannot require a gradient");
     return;
   }
   check(!requires_grad || is_floating(value.dtype()), "variable: only f32, f64 and bf16 tensors have gradients, got ",
         value.dtype());
-  state_ = Ref<detail::VariableState>::adopt(new detail::VariableState(value));
+  state_ = Ref<detail::VariableState>::adopt(new detail::VariableState(std::move(value)));
   state_->requires_grad = requires_grad;
 }
 
-Variable::Variable(const Tensor& value, Ref<Node> producer)
-    : state_(Ref<detail::VariableState>::adopt(new detail::VariableState(value))) {
+Variable::Variable(Tensor value, Ref<Node> producer)
+    : state_(Ref<detail::VariableState>::adopt(new detail::VariableState(std::move(value)))) {
   state_->requires_grad = true;
   state_->producer = std::move(producer);
 }
@@ -155,7 +155,7 @@ void Node::destroy() noexcept {
 
 namespace detail {
 
-VariableState::VariableState(const Tensor& of) : value(of) {}
+VariableState::VariableState(Tensor&& of) : value(std::move(of)) {}
 VariableState::~VariableState() = default;
 void VariableState::destroy() noexcept { delete this; }
 
@@ -208,7 +208,7 @@ class ListNode final : public Node {
 }  // namespace detail
 
 Variable record_list(const char* name,
-                     const Tensor& out,
+                     Tensor out,
                      std::span<const Variable> inputs,
                      const std::function<std::function<Variable(const Variable&)>(size_t)>& make_rule) {
   Ref<detail::ListNode> node;
@@ -225,10 +225,10 @@ Variable record_list(const char* name,
     node->rules[i] = make_rule(i);
   }
   if (node == nullptr) {
-    return Variable(out);
+    return Variable(std::move(out));
   }
   node->note_output(out);
-  return Variable(out, std::move(node));
+  return Variable(std::move(out), std::move(node));
 }
 
 }  // namespace sfumato

@@ -38,7 +38,7 @@ class Variable {
   // Undefined: no tensor.
   Variable() = default;
   // A leaf. Gradients exist for f32, f64 and bf16; others throw when requires_grad is asked for.
-  Variable(const Tensor& value, bool requires_grad = false);  // NOLINT(google-explicit-constructor): a constant
+  Variable(Tensor value, bool requires_grad = false);  // NOLINT(google-explicit-constructor): a constant
 
   bool defined() const { return static_cast<bool>(state_); }
   const Tensor& tensor() const;
@@ -73,7 +73,7 @@ class Variable {
 
   // For record() and the engine.
   static Variable from_state(Ref<detail::VariableState> state);
-  Variable(const Tensor& value, Ref<Node> producer);
+  Variable(Tensor value, Ref<Node> producer);
   const Ref<detail::VariableState>& state() const { return state_; }
 
  private:

@@ -16,7 +16,7 @@ struct LeafExtras {
 };
 
 struct VariableState final : RefCounted<VariableState> {
-  explicit VariableState(const Tensor& value);
+  explicit VariableState(Tensor&& of);
   ~VariableState();
   void destroy() noexcept;
 

@@ -3,6 +3,8 @@
 
 #include <cmath>
 #include <stdexcept>
+#include <thread>
+#include <vector>
 
 #include "autograd/record.h"
 #include "catch.h"
@@ -181,6 +183,58 @@ TEST_CASE("engine: hooks act in grad() as well", "[autograd]") {
   Variable middle = x * 3.0;
   middle.register_hook([](const Variable& g) { return g * 2.0; });
   CHECK(grad(middle * 5.0, std::vector{x})[0].item() == 30);
+}
+
+TEST_CASE("engine: passes over one graph may run inside each other and in several threads", "[autograd]") {
+  const Variable x = leaf(2);
+  Variable a = x * x;
+  const Variable y = a * x;
+  int depth = 0;
+  a.register_hook([&](const Variable&) {
+    if (depth++ == 0) CHECK(grad(y, std::vector{x}, {}, {.retain_graph = true})[0].item() == 12);
+    return Variable();
+  });
+  y.backward({}, {.retain_graph = true});
+  CHECK(depth == 2);
+  CHECK(gradient_of(x) == Values{12});
+
+  const Variable z = x * x * x;
+  std::vector<double> slopes(4);
+  std::vector<std::thread> threads;
+  for (double& slope : slopes) {
+    threads.emplace_back([&x, &z, &slope] {
+      for (int i = 0; i < 100; ++i) slope += grad(z, std::vector{x}, {}, {.retain_graph = true})[0].item();
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(slopes == Values{1200, 1200, 1200, 1200});
+}
+
+TEST_CASE("engine: a leaf that is several outputs gets one gradient, and its hooks one call", "[autograd]") {
+  Variable x = leaf(2);
+  int calls = 0;
+  x.register_hook([&](const Variable& g) {
+    ++calls;
+    CHECK(g.item() == 2 + 4);
+    return Variable();
+  });
+  const std::vector<Variable> outputs{x, x * x, x};
+  CHECK(grad(outputs, std::vector{x})[0].item() == 6);
+  CHECK(calls == 1);
+}
+
+TEST_CASE("engine: graphs larger than its buffer, with many edges to one node and many leaves", "[autograd]") {
+  const Variable hub = leaf(3) * 1.0;
+  std::vector<Variable> leaves, terms;
+  for (int i = 0; i < 500; ++i) {
+    leaves.push_back(leaf(i));
+    terms.push_back(hub * leaves.back());
+    terms.push_back(hub * 2.0);
+  }
+  const auto gradients = grad(sum(stack(terms, 0)), std::vector{hub, leaves[0], leaves[499]}, {}, {});
+  CHECK(gradients[0].item() == 499 * 500 / 2 + 500 * 2);
+  CHECK(gradients[1].item() == 3);
+  CHECK(gradients[2].item() == 3);
 }
 
 TEST_CASE("engine: post-accumulate hooks run once per pass, after the last contribution", "[autograd]") {
