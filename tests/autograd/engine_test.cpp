@@ -63,6 +63,14 @@ TEST_CASE("engine: the caller's cotangent is not written to", "[autograd]") {
   CHECK(x.grad().tensor().to_vector() == Values{8, 8, 8, 8});
 }
 
+TEST_CASE("engine: gradients may share memory, but each leaf has a handle of its own", "[autograd]") {
+  const Variable x = leaf(1), y = leaf(2), cotangent(scalar(1, DType::f64));
+  (x + y).backward(cotangent);
+  CHECK_FALSE(x.grad().state() == y.grad().state());
+  CHECK_FALSE(x.grad().state() == cotangent.state());
+  CHECK_FALSE(y.grad().state() == cotangent.state());
+}
+
 TEST_CASE("engine: diamonds wait for all their gradients", "[autograd]") {
   const Variable x = leaf(2);
   const Variable a = x * x, b = a * x, c = a + b;  // x^2 + x^3

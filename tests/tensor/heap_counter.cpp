@@ -1,4 +1,4 @@
-// The test program's operator new: malloc and a counter.
+// The test program's operator new: malloc and a counter. (The array forms call these.)
 #include "tensor/heap_counter.h"
 
 #include <cstdlib>
@@ -8,16 +8,21 @@ namespace {
 
 constinit thread_local uint64_t calls = 0;
 
+void* counted(void* block) {
+  ++calls;
+  return block != nullptr ? block : throw std::bad_alloc();
+}
+
 }  // namespace
 
 uint64_t operator_new_calls() { return calls; }
 
-void* operator new(size_t bytes) {
-  ++calls;
-  if (void* block = std::malloc(bytes > 0 ? bytes : 1)) {
-    return block;
-  }
-  throw std::bad_alloc();
+void* operator new(size_t bytes) { return counted(std::malloc(bytes > 0 ? bytes : 1)); }
+void* operator new(size_t bytes, std::align_val_t alignment) {
+  const auto unit = static_cast<size_t>(alignment);
+  return counted(std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit));
 }
 void operator delete(void* block) noexcept { std::free(block); }
 void operator delete(void* block, size_t /*bytes*/) noexcept { std::free(block); }
+void operator delete(void* block, std::align_val_t /*alignment*/) noexcept { std::free(block); }
+void operator delete(void* block, size_t /*bytes*/, std::align_val_t /*alignment*/) noexcept { std::free(block); }
