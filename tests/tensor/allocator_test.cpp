@@ -165,6 +165,7 @@ TEST_CASE("allocator: the peak of threads that work at once is that of their sum
   const size_t start = allocator_stats().live_bytes;
   std::barrier all_have(kThreads);
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 2000; ++i) deallocate(allocate(64), 64);
