@@ -35,8 +35,12 @@ void accumulate(Variable& total, Variable&& term) {
   }
 }
 
-void run_hooks(const std::vector<GradientHook>& hooks, Variable& gradient) {
-  for (const GradientHook& hook : hooks) {
+// A hook may register and remove hooks: those in force when the gradient came are run.
+void run_hooks(const detail::Hooks<GradientHook>& hooks, Variable& gradient) {
+  if (hooks.empty()) {
+    return;
+  }
+  for (const auto& [id, hook] : detail::Hooks<GradientHook>(hooks)) {
     if (Variable replaced = hook(gradient); replaced.defined()) {
       check(replaced.shape() == gradient.shape(), "hook: the gradient has shape ", gradient.shape(),
             " but the hook returned ", replaced.shape());
@@ -281,6 +285,9 @@ class GraphTask {
         continue;
       }
       Variable& result = results_[i];
+      if (detail::anomaly_mode) [[unlikely]] {
+        detail::check_backward(*slot.node, i, result.tensor());
+      }
       if (result.defined() && !(result.shape() == edge.shape)) {
         result = sum_to(result, edge.shape);
       }
@@ -318,7 +325,7 @@ class GraphTask {
     }
     finish_leaf(*state, std::move(slot.gradient));
     if (extras != nullptr) {
-      for (const PostAccumulateHook& hook : extras->post_accumulate_hooks) {
+      for (const auto& [id, hook] : detail::Hooks<PostAccumulateHook>(extras->post_accumulate_hooks)) {
         Variable handle = Variable::from_state(state);
         hook(handle);
       }

@@ -18,6 +18,9 @@ struct Edge {
   bool defined() const { return node != nullptr || leaf != nullptr; }
 };
 
+// The order() that the next node will have: what has a smaller one was recorded before.
+uint64_t next_node_order();
+
 class Node : public RefCounted<Node> {
  public:
   explicit Node(const char* name);
@@ -48,7 +51,7 @@ class Node : public RefCounted<Node> {
   void release();
   bool released() const { return released_; }
 
-  std::vector<GradientHook>& hooks() { return hooks_; }
+  detail::Hooks<GradientHook>& hooks() { return hooks_; }
 
  private:
   const char* name_;
@@ -58,7 +61,7 @@ class Node : public RefCounted<Node> {
   Tensor output_;
   uint64_t output_version_ = 0;
   bool released_ = false;
-  std::vector<GradientHook> hooks_;
+  detail::Hooks<GradientHook> hooks_;
   Node* next_deleted_ = nullptr;
 };
 

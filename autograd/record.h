@@ -26,6 +26,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "autograd/anomaly.h"
 #include "autograd/node.h"
 #include "autograd/variable.h"
 
@@ -191,6 +192,9 @@ class NodeOf final : public Node {
 // Wraps `out` in a Variable; when a term is needed, with a node that holds the rules.
 template <class... Terms>
 Variable record(const char* name, Tensor out, Terms&&... terms) {
+  if (detail::anomaly_mode) [[unlikely]] {
+    detail::check_forward(name, out);
+  }
   if (!(terms.needed() || ...)) {
     return Variable(std::move(out));
   }

@@ -76,14 +76,35 @@ void Variable::backward(const Variable& gradient, const BackwardOptions& options
   run_backward(std::span(this, 1), gradient.defined() ? std::span(&gradient, 1) : std::span<const Variable>(), options);
 }
 
-void Variable::register_hook(GradientHook hook) {
-  check(requires_grad(), "register_hook: the variable does not require a gradient");
-  (is_leaf() ? state_->extras().hooks : state_->producer->hooks()).push_back(std::move(hook));
+namespace {
+
+// Appends the hook to the list that `owner` keeps; the handle keeps the owner, so that it can be removed at any time.
+template <class Owner, class Hook>
+HookHandle append_hook(const Ref<Owner>& owner, detail::Hooks<Hook>& (*list)(Owner&), Hook hook) {
+  static std::atomic<uint64_t> numbers{0};
+  const uint64_t id = numbers.fetch_add(1, std::memory_order_relaxed);
+  list(*owner).emplace_back(id, std::move(hook));
+  return HookHandle(
+      [owner, list, id] { std::erase_if(list(*owner), [id](const auto& one) { return one.first == id; }); });
 }
 
-void Variable::register_post_accumulate_hook(PostAccumulateHook hook) {
+}  // namespace
+
+HookHandle Variable::register_hook(GradientHook hook) {
+  check(requires_grad(), "register_hook: the variable does not require a gradient");
+  if (is_leaf()) {
+    return append_hook<detail::VariableState, GradientHook>(
+        state_, [](detail::VariableState & leaf) -> auto& { return leaf.extras().hooks; }, std::move(hook));
+  }
+  return append_hook<Node, GradientHook>(
+      state_->producer, [](Node & node) -> auto& { return node.hooks(); }, std::move(hook));
+}
+
+HookHandle Variable::register_post_accumulate_hook(PostAccumulateHook hook) {
   check(requires_grad() && is_leaf(), "register_post_accumulate_hook: only for leaves that require a gradient");
-  state_->extras().post_accumulate_hooks.push_back(std::move(hook));
+  return append_hook<detail::VariableState, PostAccumulateHook>(
+      state_, [](detail::VariableState & leaf) -> auto& { return leaf.extras().post_accumulate_hooks; },
+      std::move(hook));
 }
 
 std::vector<Variable> grad(std::span<const Variable> outputs,
@@ -108,6 +129,8 @@ namespace {
 std::atomic<uint64_t> node_counter{0};
 
 }  // namespace
+
+uint64_t next_node_order() { return node_counter.load(std::memory_order_relaxed); }
 
 Node::Node(const char* name) : name_(name), order_(node_counter.fetch_add(1, std::memory_order_relaxed)) {}
 Node::~Node() = default;
@@ -211,6 +234,9 @@ Variable record_list(const char* name,
                      Tensor out,
                      std::span<const Variable> inputs,
                      const std::function<std::function<Variable(const Variable&)>(size_t)>& make_rule) {
+  if (detail::anomaly_mode) [[unlikely]] {
+    detail::check_forward(name, out);
+  }
   Ref<detail::ListNode> node;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!detail::needs_gradient(inputs[i])) {

@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "autograd/grad_mode.h"
@@ -31,7 +32,25 @@ struct BackwardOptions {
 
 namespace detail {
 struct VariableState;
-}
+// In the order in which they were registered, by number.
+template <class Hook>
+using Hooks = std::vector<std::pair<uint64_t, Hook>>;
+}  // namespace detail
+
+// Takes a hook off again. It may outlive the variable, and may be dropped: the hook then stays.
+class HookHandle {
+ public:
+  HookHandle() = default;
+  explicit HookHandle(std::function<void()> remove) : remove_(std::move(remove)) {}
+  void remove() {
+    if (remove_) {
+      std::exchange(remove_, nullptr)();
+    }
+  }
+
+ private:
+  std::function<void()> remove_;
+};
 
 class Variable {
  public:
@@ -66,10 +85,11 @@ class Variable {
   // Accumulates d(this)/d(leaf) into every leaf. `gradient` has this shape; it may be left out for a single element.
   void backward(const Variable& gradient = {}, const BackwardOptions& options = {}) const;
 
-  // Called with the whole gradient that reaches this variable; a defined result replaces it.
-  void register_hook(GradientHook hook);
+  // Called with the whole gradient that reaches this variable; a defined result replaces it. Several are called in the
+  // order of registration. A hook may run backward passes of its own.
+  HookHandle register_hook(GradientHook hook);
   // Called after a leaf's grad() has been updated, once per backward pass.
-  void register_post_accumulate_hook(PostAccumulateHook hook);
+  HookHandle register_post_accumulate_hook(PostAccumulateHook hook);
 
   // For record() and the engine.
   static Variable from_state(Ref<detail::VariableState> state);

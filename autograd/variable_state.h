@@ -11,8 +11,8 @@ namespace sfumato::detail {
 // What few leaves have.
 struct LeafExtras {
   Tensor grad_buffer;
-  std::vector<GradientHook> hooks;
-  std::vector<PostAccumulateHook> post_accumulate_hooks;
+  Hooks<GradientHook> hooks;
+  Hooks<PostAccumulateHook> post_accumulate_hooks;
 };
 
 struct VariableState final : RefCounted<VariableState> {

@@ -1,0 +1,128 @@
+// checkpoint(): the same bits with less memory, for inputs and for what the function captures.
+#include "autograd/checkpoint.h"
+
+#include "catch.h"
+#include "nn/init.h"
+#include "nn/layers.h"
+#include "tensor/allocator.h"
+#include "tensor/ops/compare.h"
+#include "tensor/random.h"
+
+using namespace sfumato;
+
+namespace {
+
+using Inputs = std::span<const Variable>;
+
+// A block with parameters, dropout and a wide middle.
+struct Block : Module {
+  Linear in{8, 256}, out{256, 8};
+  Dropout drop{0.3};
+  void visit(Visitor& v) override { v("in", in)("out", out)("drop", drop); }
+  Variable operator()(const Variable& x, const Variable& shift) const {
+    return x + out(drop(silu(in(x) + shift)));
+  }
+};
+
+bool same(const Variable& a, const Variable& b) { return all(eq(a.tensor(), b.tensor())).item() == 1; }
+
+struct Gradients {
+  Variable loss, x, shift;
+  std::vector<Variable> parameters;
+};
+
+Gradients run(Block& block, bool checkpointed) {
+  RandomScope scope({.seed = 3, .step = 7});
+  block.zero_grad();
+  Gradients g;
+  Variable x(randn({4, 8}, "x"), true), shift(randn({256}, "shift"), true);
+  const auto f = [&](Inputs in) { return block(in[0], in[1]); };
+  const Variable doubled = shift * 2.0;  // a recorded input
+  const Variable y = checkpointed ? checkpoint(f, {x, doubled}) : f(std::vector{x, doubled});
+  g.loss = sum(square(y));
+  g.loss.backward();
+  g.x = x.grad();
+  g.shift = shift.grad();
+  for (const Variable& parameter : block.parameters()) g.parameters.push_back(parameter.grad());
+  return g;
+}
+
+}  // namespace
+
+TEST_CASE("checkpoint: losses and gradients have the same bits, dropout included", "[autograd][checkpoint]") {
+  Block block;
+  initialize(block, 1);
+  const Gradients plain = run(block, false), saved = run(block, true);
+  CHECK(same(plain.loss, saved.loss));
+  CHECK(same(plain.x, saved.x));
+  CHECK(same(plain.shift, saved.shift));
+  REQUIRE(plain.parameters.size() == 4);
+  for (size_t i = 0; i < plain.parameters.size(); ++i) CHECK(same(plain.parameters[i], saved.parameters[i]));
+}
+
+TEST_CASE("checkpoint: what the function computes on the way is not kept", "[autograd][checkpoint]") {
+  const auto f = [](Inputs in) {
+    Variable h = in[0];
+    for (int i = 0; i < 10; ++i) h = tanh(h * 1.1);
+    return h;
+  };
+  const auto kept_by = [&](bool checkpointed) {
+    Variable x(full({1 << 14}, 0.5), true);
+    const size_t before = allocator_stats().live_bytes;
+    const Variable y = checkpointed ? checkpoint(f, {x}) : f(std::vector{x});
+    return allocator_stats().live_bytes - before;
+  };
+  CHECK(kept_by(true) < 2 * sizeof(float) * (1 << 14));    // the result
+  CHECK(kept_by(false) > 10 * sizeof(float) * (1 << 14));  // and each step's
+}
+
+TEST_CASE("checkpoint: inside one another, and several times over", "[autograd][checkpoint]") {
+  const auto inner = [](Inputs in) { return sin(in[0]) * in[0]; };
+  const auto outer = [&](Inputs in) { return checkpoint(inner, {exp(in[0])}) + in[0]; };
+  Variable a(full({3}, 0.3, DType::f64), true), b(full({3}, 0.3, DType::f64), true);
+  const Variable plain = exp(a);
+  sum(sin(plain) * plain + a).backward();
+  sum(checkpoint(outer, {b})).backward();
+  CHECK(same(a.grad(), b.grad()));
+}
+
+TEST_CASE("checkpoint: rules and errors", "[autograd][checkpoint]") {
+  Variable x(full({3}, 0.5), true);
+  const auto square_of = [](Inputs in) { return square(in[0]); };
+  const Variable once = sum(checkpoint(square_of, {x}));
+  CHECK_THROWS_WITH(grad(once, {{x}}, {}, {.create_graph = true}), ContainsSubstring("checkpoint: the backward pass"));
+  const Variable outside = exp(x);
+  CHECK_THROWS_WITH(checkpoint([&](Inputs in) { return in[0] * outside; }, {x}),
+                    ContainsSubstring("the result of 'exp'") && ContainsSubstring("give it among the inputs"));
+  CHECK_THROWS_WITH(checkpoint([](Inputs) { return Variable(); }, {x}), ContainsSubstring("undefined"));
+
+  // Constants in, a constant out; without recording a plain call.
+  CHECK_FALSE(checkpoint(square_of, {Variable(ones({2}))}).requires_grad());
+  {
+    NoGradGuard guard;
+    CHECK_FALSE(checkpoint(square_of, {x}).requires_grad());
+  }
+
+  Variable w(full({3}, 2.0), true);
+  const Variable y = sum(checkpoint([&](Inputs in) { return in[0] * w; }, {x}));
+  Tensor memory = w.tensor();
+  memory.fill(3);
+  CHECK_THROWS_WITH(y.backward(), ContainsSubstring("modified in place"));
+}
+
+TEST_CASE("checkpoint: an exception in the second run leaves nothing behind", "[autograd][checkpoint]") {
+  Variable x(full({1 << 12}, 0.5), true);
+  const size_t before = allocator_stats().live_bytes;
+  {
+    int calls = 0;
+    const Variable y = sum(checkpoint(
+        [&](Inputs in) {
+          check(++calls == 1, "second run");
+          return square(in[0]);
+        },
+        {x}));
+    CHECK_THROWS_WITH(y.backward(), ContainsSubstring("second run"));
+  }
+  CHECK(allocator_stats().live_bytes == before);
+  CHECK_FALSE(x.grad().defined());
+}
