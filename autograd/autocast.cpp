@@ -1,8 +1,10 @@
 #include "autograd/autocast.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
+#include "autograd/node.h"
 #include "autograd/ops/cast.h"
 
 namespace sfumato {
@@ -12,11 +14,19 @@ namespace {
 // is looked up a few times per step: a linear search would not do for large networks, so they are sorted by address.
 struct CastParameter {
   Variable parameter;  // keeps the address taken
+  Tensor from;
   uint64_t version;
+  uint64_t scope;
   Variable low;
 };
 thread_local std::vector<CastParameter> cast_parameters;
 thread_local int guards = 0;
+thread_local uint64_t scopes = 0, scope = 0;  // so far, and the one in force
+
+bool is_current(const CastParameter& cast, const Tensor& tensor) {
+  return cast.scope == scope && cast.from.shares_storage_with(tensor) && cast.version == tensor.version() &&
+         !cast.low.state()->producer->released();
+}
 
 }  // namespace
 
@@ -31,17 +41,20 @@ Variable cast_low(const Variable& x) {
       cast_parameters.begin(), cast_parameters.end(), x.state().get(),
       [](const CastParameter& entry, const VariableState* state) { return entry.parameter.state().get() < state; });
   const bool found = place != cast_parameters.end() && place->parameter.state() == x.state();
-  if (found && place->version == x.tensor().version()) {
+  if (found && is_current(*place, x.tensor())) {
     return place->low;
   }
   Variable low = to(x, autocast_state.dtype);
   if (found) {
-    *place = {x, x.tensor().version(), low};
+    *place = {x, x.tensor(), x.tensor().version(), scope, low};
   } else {
-    cast_parameters.insert(place, {x, x.tensor().version(), low});
+    cast_parameters.insert(place, {x, x.tensor(), x.tensor().version(), scope, low});
   }
   return low;
 }
+
+CastScope::CastScope() : previous_(std::exchange(scope, ++scopes)) {}
+CastScope::~CastScope() { scope = previous_; }
 
 }  // namespace detail
 

@@ -5,13 +5,12 @@
 //   Variable loss = mse_loss(net(x), target);     // conv2d and linear in bf16, norms and the loss in f32
 //   loss.backward();                              // gradients of f32 parameters are f32
 //
-// | in bf16 | in f32 | in what they are given; mixed inputs promote |
-// |---|---|---|
-// | matmul, linear, conv2d, conv_transpose2d, attention, and what is made of them | norms, softmax, log_softmax,    |
-// |   logsumexp, losses, exp, expm1, log, log1p, pow, rsqrt, sum, mean, prod, cumsum, var, std | all others |
+//   in bf16: matmul, linear, conv2d, conv_transpose2d, and what is made of them (attention, einsum, bmm, ...)
+//   in f32:  group_norm, layer_norm, rms_norm, softmax, log_softmax, logsumexp, mse_loss, cross_entropy
+//   all others in what they are given; mixed inputs promote
 //
 // A parameter that several ops read is cast once per guard, not once per use: the cast is kept with the outermost
-// guard, and made again when the parameter has been modified.
+// guard, and made again when the parameter has been modified or replaced, or a backward pass has freed the cast.
 #pragma once
 
 #include "autograd/variable.h"
@@ -26,6 +25,18 @@ struct AutocastState {
 namespace detail {
 inline thread_local constinit AutocastState autocast_state;
 Variable cast_low(const Variable& x);
+
+// While it lives, parameters that were cast before are cast anew: for graphs that must hold their own casts.
+class CastScope {
+ public:
+  CastScope();
+  ~CastScope();
+  CastScope(const CastScope&) = delete;
+  CastScope& operator=(const CastScope&) = delete;
+
+ private:
+  uint64_t previous_;
+};
 }  // namespace detail
 
 inline AutocastState current_autocast() { return detail::autocast_state; }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "autograd/autocast.h"
+#include "autograd/engine.h"
 #include "autograd/record.h"
 #include "tensor/backend/backend.h"
 #include "tensor/random.h"
@@ -33,6 +34,7 @@ std::vector<Variable> stand_ins(std::span<const Variable> inputs) {
 Variable run(const CheckpointedFunction& f, std::span<const Variable> inputs, const Surroundings& surroundings) {
   const RandomScope random(surroundings.random);
   const AutocastGuard autocast(surroundings.autocast);
+  const detail::CastScope casts;  // a cast made outside would be a recorded variable that f was not given
   const BackendScope backend(surroundings.backend);
   const GradModeGuard record(true);
   Variable out = f(inputs);
@@ -117,7 +119,9 @@ class CheckpointNode final : public Node {
         places.push_back(i);
       }
     }
-    const std::vector<Variable> gradients = grad(out, wanted, gradient);
+    // The hooks of captured leaves wait for the whole gradient, which the outer pass puts together.
+    const std::vector<Variable> gradients =
+        run_grad(std::span(&out, 1), wanted, std::span(&gradient, 1), {}, /*leaf_hooks=*/false);
     for (size_t i = 0; i < gradients.size(); ++i) {
       results[places[i]] = gradients[i];
     }
@@ -137,10 +141,15 @@ Variable checkpoint(const CheckpointedFunction& f, std::span<const Variable> inp
   if (!grad_enabled()) {
     return f(inputs);
   }
-  // Recorded once to see which leaves f uses; the record, with all that it saved, ends with this scope.
+  // Recorded once to see which leaves f uses, without what rules save, for no rule of this record ever runs.
   const uint64_t begin = next_node_order();
   const std::vector<Variable> leaves = stand_ins(inputs);
-  const Variable out = run(f, leaves, {});
+  Variable out;
+  {
+    const SavedTensorHooks keep_nothing([](const Tensor&) { return Tensor(); },
+                                        [](const Tensor& none) { return none; });
+    out = run(f, leaves, {});
+  }
   if (!out.requires_grad()) {
     return out;
   }

@@ -17,10 +17,12 @@ void run_backward(std::span<const Variable> outputs,
                   std::span<const Variable> gradients,
                   const BackwardOptions& options);
 
-// Returns the gradients for `inputs` (leaves or not) and leaves every grad() alone.
+// Returns the gradients for `inputs` (leaves or not) and leaves every grad() alone. Without leaf_hooks the hooks of
+// leaves do not run: for a pass inside a rule, whose gradients are not whole yet.
 std::vector<Variable> run_grad(std::span<const Variable> outputs,
                                std::span<const Variable> inputs,
                                std::span<const Variable> gradients,
-                               const BackwardOptions& options);
+                               const BackwardOptions& options,
+                               bool leaf_hooks = true);
 
 }  // namespace sfumato

@@ -3,7 +3,9 @@
 #include <cmath>
 
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/join.h"
 #include "autograd/ops/reduce.h"
+#include "autograd/ops/view.h"
 #include "tensor/random.h"
 
 namespace sfumato {
@@ -58,6 +60,7 @@ bool gradcheck(const DifferentiableFunction& f,
   }
   const std::vector<Variable> leaves = as_leaves(points);
   const Variable out = f(leaves);
+  check(out.defined() && out.dtype() == DType::f64, "gradcheck: the output must be f64, got ", out.dtype());
   const Tensor cotangent = direction(out.shape(), "gradcheck", 0);
   std::vector<Variable> analytic(leaves.size());
   if (out.requires_grad()) {
@@ -77,6 +80,21 @@ bool gradcheck(const DifferentiableFunction& f,
     }
   }
   return true;
+}
+
+bool gradcheck(const SeveralOutputs& f,
+               const std::vector<Tensor>& inputs,
+               const GradcheckOptions& options,
+               std::string* message) {
+  const auto as_one = [&f](std::span<const Variable> x) {
+    std::vector<Variable> outputs = f(x);
+    check(!outputs.empty(), "gradcheck: the function has no outputs");
+    for (Variable& output : outputs) {
+      output = reshape(output, {output.numel()});
+    }
+    return cat(outputs, 0);
+  };
+  return gradcheck(DifferentiableFunction(as_one), inputs, options, message);
 }
 
 bool gradgradcheck(const DifferentiableFunction& f,
@@ -99,7 +117,7 @@ bool gradgradcheck(const DifferentiableFunction& f,
     }
     return total.defined() ? total : Variable(scalar(0, DType::f64));
   };
-  return gradcheck(projected_gradients, extended, options, message);
+  return gradcheck(DifferentiableFunction(projected_gradients), extended, options, message);
 }
 
 }  // namespace sfumato

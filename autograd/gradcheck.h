@@ -25,8 +25,16 @@ struct GradcheckOptions {
 
 using DifferentiableFunction = std::function<Variable(std::span<const Variable>)>;
 
-// Inputs must be f64 (throws otherwise). On failure `message` says which entry of which input, and both values.
+// Inputs and the output must be f64 (throws otherwise). On failure `message` says which entry of which input, and both
+// values.
 bool gradcheck(const DifferentiableFunction& f,
+               const std::vector<Tensor>& inputs,
+               const GradcheckOptions& options = {},
+               std::string* message = nullptr);
+
+// The same for a function with several f64 outputs, of any shapes.
+using SeveralOutputs = std::function<std::vector<Variable>(std::span<const Variable>)>;
+bool gradcheck(const SeveralOutputs& f,
                const std::vector<Tensor>& inputs,
                const GradcheckOptions& options = {},
                std::string* message = nullptr);

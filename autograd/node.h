@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "autograd/saved_hooks.h"
 #include "autograd/variable.h"
 
 namespace sfumato {
@@ -59,6 +60,7 @@ class Node : public RefCounted<Node> {
   Shape output_shape_;
   DType output_dtype_ = DType::f32;
   Tensor output_;
+  Ref<detail::PackedTensor> packed_output_;  // in place of output_ under SavedTensorHooks
   uint64_t output_version_ = 0;
   bool released_ = false;
   detail::Hooks<GradientHook> hooks_;

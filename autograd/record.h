@@ -28,6 +28,7 @@
 
 #include "autograd/anomaly.h"
 #include "autograd/node.h"
+#include "autograd/saved_hooks.h"
 #include "autograd/variable.h"
 
 namespace sfumato {
@@ -37,9 +38,16 @@ class Saved {
  public:
   Saved() = default;
   explicit Saved(const Variable& variable)
-      : variable_(variable), version_(variable.defined() ? variable.tensor().version() : 0) {}
+      : variable_(variable), version_(variable.defined() ? variable.tensor().version() : 0) {
+    if (detail::saved_hooks != nullptr) [[unlikely]] {
+      pack();
+    }
+  }
   // Throws naming the versions when the storage was written after save().
   const Variable& operator()() const {
+    if (packed_) [[unlikely]] {
+      return unpacked();
+    }
     if (variable_.defined()) {
       check(variable_.tensor().version() == version_, "backward: a tensor of shape ", variable_.shape(),
             " that an op saved has been modified in place since (version ", variable_.tensor().version(), ", saved at ",
@@ -49,8 +57,13 @@ class Saved {
   }
 
  private:
-  Variable variable_;
+  void pack();
+  const Variable& unpacked() const;
+
+  mutable Variable variable_;
   uint64_t version_ = 0;
+  Ref<detail::PackedTensor> packed_;  // under SavedTensorHooks; then variable_ is empty until it is read
+  Ref<Node> producer_;                // of what was packed
 };
 
 inline Saved save(const Variable& variable) { return Saved(variable); }

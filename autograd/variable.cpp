@@ -142,11 +142,18 @@ void Node::note_output(const Tensor& out) {
 
 void Node::keep_output(const Tensor& out) {
   note_output(out);
+  if (detail::saved_hooks != nullptr) [[unlikely]] {
+    packed_output_ = Ref<detail::PackedTensor>::adopt(new detail::PackedTensor(out));
+    return;
+  }
   output_ = out;
   output_version_ = out.version();
 }
 
 Variable Node::output() const {
+  if (packed_output_) [[unlikely]] {
+    return Variable(packed_output_->unpack(), Ref<Node>(const_cast<Node*>(this)));
+  }
   check(output_.version() == output_version_, "backward: the output of '", name_,
         "' has been modified in place since (version ", output_.version(), ", saved at ", output_version_, ")");
   return Variable(output_, Ref<Node>(const_cast<Node*>(this)));
@@ -156,6 +163,7 @@ void Node::release() {
   released_ = true;
   release_rules();
   output_ = Tensor();
+  packed_output_ = nullptr;
 }
 
 void Node::destroy() noexcept {

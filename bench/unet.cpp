@@ -9,7 +9,7 @@
 #include "bench/measure.h"
 #include "bench/registry.h"
 #include "bench/resident.h"
-#include "diffusion/pipeline/model_folder.h"
+#include "diffusion/guidance/guidance.h"
 #include "diffusion/samplers/denoiser.h"
 #include "diffusion/train/trainer.h"
 #include "nn/init.h"

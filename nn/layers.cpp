@@ -51,9 +51,9 @@ std::string Conv2d::describe() const {
   const Shape& w = weight.shape();
   std::string text = fmt::format("Conv2d({}, {}, {}", w[1] * options_.groups, w[0], w[2]);
   const Conv2dOptions defaults;
-  const auto append = [&](std::string_view name, int64_t value, int64_t usual) {
+  const auto append = [&](std::string_view name, const Pair2d& value, const Pair2d& usual) {
     if (value != usual) {
-      text += fmt::format(", {}={}", name, value);
+      text += fmt::format(", {}={}", name, to_string(value));
     }
   };
   append("stride", options_.stride, defaults.stride);

@@ -218,6 +218,9 @@ std::vector<int64_t> random_permutation(int64_t n, const RandomStream& stream) {
 
 Tensor dropout_with(const Tensor& x, double p, const RandomStream& stream) {
   check(p >= 0 && p < 1, "dropout: p must be in [0, 1), got ", p);
+  if (x.dtype() == DType::bf16) {
+    return dropout_with(x.to(DType::f32), p, stream).to(DType::bf16);
+  }
   const auto threshold = static_cast<uint32_t>(p * 0x1p32);  // below 2^32, because p is at most 1 - 2^-53
   const Tensor dense = x.contiguous();
   Tensor out = Tensor::empty(x.shape(), x.dtype());

@@ -15,4 +15,6 @@ Variable to(const Variable& x, DType dtype) {
   return record("to", out, wrt(x, [from = x.dtype()](const Variable& g) { return to(g, from); }));
 }
 
+Variable widened(const Variable& x) { return x.defined() ? to(x, DType::f32) : x; }
+
 }  // namespace sfumato

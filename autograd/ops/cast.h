@@ -10,4 +10,8 @@ namespace sfumato {
 // x itself when it has the dtype already. From an integer or bool tensor nothing is recorded; to one the gradient ends.
 Variable to(const Variable& x, DType dtype);
 
+// x in f32, undefined where x is: for ops that compute bf16 in f32, forwards and backwards, and round once.
+//   if (x.dtype() == DType::bf16) return to(norm(widened(x), p), DType::bf16);
+Variable widened(const Variable& x);
+
 }  // namespace sfumato

@@ -33,4 +33,32 @@ Variable conv_transpose2d(const Variable& x,
                           const Variable& bias = {},
                           const ConvTranspose2dOptions& options = {});
 
+// The same on sequences: x (N, C, L), weight (K, C / groups, S) or, transposed, (C_in, C_out / groups, S).
+struct Conv1dOptions {
+  int64_t stride = 1;
+  int64_t padding = 0;
+  int64_t dilation = 1;
+  int64_t groups = 1;
+};
+struct ConvTranspose1dOptions {
+  int64_t stride = 1;
+  int64_t padding = 0;
+  int64_t output_padding = 0;
+  int64_t dilation = 1;
+  int64_t groups = 1;
+};
+Variable conv1d(const Variable& x,
+                const Variable& weight,
+                const Variable& bias = {},
+                const Conv1dOptions& options = {});
+Variable conv_transpose1d(const Variable& x,
+                          const Variable& weight,
+                          const Variable& bias = {},
+                          const ConvTranspose1dOptions& options = {});
+
+// im2col: the R x S patches of every channel as columns, (N, C, H, W) -> (N, C * R * S, P * Q), and its adjoint, which
+// adds columns back into an image of size (H, W). `options.groups` must be 1.
+Variable unfold(const Variable& x, const Pair2d& kernel, const Conv2dOptions& options = {});
+Variable fold(const Variable& columns, const Pair2d& size, const Pair2d& kernel, const Conv2dOptions& options = {});
+
 }  // namespace sfumato

@@ -2,7 +2,6 @@
 
 #include "autograd/ops/view.h"
 #include "autograd/record.h"
-#include "tensor/ops/reduce.h"
 
 namespace sfumato {
 
@@ -52,11 +51,6 @@ Variable where(const Tensor& condition, const Variable& a, const Variable& b) {
 Variable masked_fill(const Variable& x, const Tensor& mask, double value) {
   return record("masked_fill", masked_fill(x.tensor(), mask, value),
                 wrt(x, [mask = save(mask)](const Variable& g) { return masked_fill(g, mask().tensor(), 0); }));
-}
-
-Variable cumsum(const Variable& x, int64_t dim, bool reverse) {
-  return record("cumsum", cumsum(x.tensor(), dim, reverse),
-                wrt(x, [dim, reverse](const Variable& g) { return cumsum(g, dim, !reverse); }));
 }
 
 }  // namespace sfumato

@@ -1,5 +1,5 @@
-// Indexing, selection by a bool tensor and running sums of Variables: the ops of "tensor/ops/index.h", "compare.h" and
-// "reduce.h" with their gradients. Indices, conditions and masks are Tensors: they have no gradient.
+// Indexing and selection by a bool tensor: the ops of "tensor/ops/index.h" and "compare.h" on Variables, with their
+// gradients. Indices, conditions and masks are Tensors: they have no gradient.
 //
 //   Variable rows = embedding(weight, labels);
 //
@@ -19,6 +19,5 @@ Variable scatter_add(const Variable& source, int64_t dim, const Tensor& index, c
 Variable embedding(const Variable& weight, const Tensor& index);
 Variable where(const Tensor& condition, const Variable& a, const Variable& b);
 Variable masked_fill(const Variable& x, const Tensor& mask, double value);
-Variable cumsum(const Variable& x, int64_t dim, bool reverse = false);
 
 }  // namespace sfumato

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "autograd/ops/cast.h"
 #include "autograd/ops/view.h"
 #include "autograd/record.h"
 
@@ -19,9 +20,27 @@ std::vector<Tensor> tensors_of(std::span<const Variable> inputs) {
 
 using Rule = std::function<Variable(const Variable&)>;
 
+// The inputs in the dtype that they meet in, through casts that gradients come back through; empty when they have one.
+std::vector<Variable> promoted(std::span<const Variable> inputs) {
+  DType common = inputs.empty() ? DType::f32 : inputs[0].dtype();
+  bool mixed = false;
+  for (const Variable& input : inputs) {
+    mixed |= input.dtype() != common;
+    common = promote_types(common, input.dtype());
+  }
+  std::vector<Variable> same;
+  for (size_t i = 0; mixed && i < inputs.size(); ++i) {
+    same.push_back(to(inputs[i], common));
+  }
+  return same;
+}
+
 }  // namespace
 
 Variable cat(std::span<const Variable> inputs, int64_t dim) {
+  if (const auto same = promoted(inputs); !same.empty()) {
+    return cat(std::span<const Variable>(same), dim);
+  }
   const Tensor out = cat(tensors_of(inputs), dim);
   const int d = normalize_dim("cat", dim, out.dim());
   return record_list("cat", out, inputs, [&](size_t i) -> Rule {
@@ -38,6 +57,9 @@ Variable cat(std::initializer_list<Variable> inputs, int64_t dim) {
 }
 
 Variable stack(std::span<const Variable> inputs, int64_t dim) {
+  if (const auto same = promoted(inputs); !same.empty()) {
+    return stack(std::span<const Variable>(same), dim);
+  }
   const Tensor out = stack(tensors_of(inputs), dim);
   const int d = normalize_dim("stack", dim, out.dim());
   return record_list("stack", out, inputs, [d](size_t i) -> Rule {

@@ -1,5 +1,6 @@
 #include "autograd/ops/matmul.h"
 
+#include "autograd/autocast.h"
 #include "autograd/ops/view.h"
 #include "autograd/record.h"
 
@@ -20,6 +21,9 @@ bool reaches(const Variable& a, const Variable& b) { return a.size(-1) == b.size
 }  // namespace
 
 Variable matmul(const Variable& a, const Variable& b) {
+  if (runs_low(a, b)) {
+    return matmul(autocast_low(a), autocast_low(b));
+  }
   // Vectors are matrices of one row or column; the rules below then need to know matrices only.
   if (a.dim() == 1 && b.dim() >= 2) {
     return squeeze(matmul(unsqueeze(a, 0), b), -2);
@@ -39,6 +43,9 @@ Variable matmul(const Variable& a, const Variable& b) {
 }
 
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias) {
+  if (runs_low(x, weight, bias)) {
+    return linear(autocast_low(x), autocast_low(weight), autocast_low(bias));
+  }
   const Tensor out = linear(x.tensor(), weight.tensor(), bias.defined() ? bias.tensor() : Tensor());
   return record("linear", out, wrt(x, [w = save(weight)](const Variable& g) { return matmul(g, w()); }),
                 wrt(weight, [x = save(x)](const Variable& g) { return matmul(swapped(as_rows(g)), as_rows(x())); }),

@@ -1,5 +1,5 @@
 // Changing an image's resolution, as between the U-Net's levels.
-#include "tensor/ops/resample.h"
+#include "autograd/ops/resample.h"
 
 #include "bench/measure.h"
 #include "bench/registry.h"
@@ -25,8 +25,10 @@ void register_resample() {
   add_resampling("nearest", small, "16x256x16x16", [](const Tensor& x) { return upsample_nearest2d(x, 2); });
   add_resampling("nearest_backward", large, "16x256x32x32",
                  [](const Tensor& x) { return upsample_nearest2d_backward(x, 2); });
-  add_resampling("bilinear", small, "16x256x16x16", [](const Tensor& x) { return upsample_bilinear2d(x, 2); });
-  add_resampling("avg_pool", large, "16x256x32x32", [](const Tensor& x) { return avg_pool2d(x, 2, 2); });
+  add_resampling("bilinear", small, "16x256x16x16",
+                 [](const Tensor& x) { return upsample_bilinear2d(Variable(x), 2).tensor(); });
+  add_resampling("avg_pool", large, "16x256x32x32",
+                 [](const Tensor& x) { return avg_pool2d(Variable(x), 2).tensor(); });
 }
 
 }  // namespace sfumato::bench

@@ -15,6 +15,7 @@
 #pragma once
 
 #include "tensor/backend/op_codes.h"
+#include "tensor/pair.h"
 #include "tensor/tensor.h"
 
 namespace sfumato {
@@ -53,12 +54,15 @@ inline constexpr DTypeSet kFastElementwise{DType::f32, DType::bf16};
 
 // ---- convolution (ops/conv.h) ----
 struct Conv2dOptions {
-  int64_t stride = 1;
-  int64_t padding = 0;       // at every edge
-  int64_t padding_end = -1;  // at the bottom and right edge; -1 means the same as `padding`
-  int64_t dilation = 1;
+  Pair2d stride = 1;
+  Pair2d padding = 0;       // at every edge
+  Pair2d padding_end = -1;  // at the bottom and right edge; -1 means the same as `padding`
+  Pair2d dilation = 1;
   int64_t groups = 1;
-  int64_t end() const { return padding_end < 0 ? padding : padding_end; }
+  Pair2d end() const {
+    return {padding_end.height < 0 ? padding.height : padding_end.height,
+            padding_end.width < 0 ? padding.width : padding_end.width};
+  }
 };
 
 // ---- group norm (ops/norm.h) ----

@@ -75,6 +75,6 @@ enum class BinaryOp {
   sub
 };
 enum class CompareOp { eq, ne, lt, le, gt, ge };
-enum class ReduceOp { sum, max, min };
+enum class ReduceOp { sum, prod, max, min };
 
 }  // namespace sfumato

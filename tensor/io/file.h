@@ -1,5 +1,5 @@
 // Files: every call of the system that opens, reads, writes, syncs or renames a file of ours goes through here, so that
-// each is checked in one place and faults can be injected in one place.
+// each is checked in one place; below it, "tensor/io/file_system.h" is where tests inject faults.
 //
 //   std::string text = read_file("config.json", /*limit=*/1 << 20);
 //   write_file_durably("out/config.json", text);
@@ -18,8 +18,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "tensor/check.h"
+#include "tensor/io/digest.h"
 
 namespace sfumato {
 
@@ -91,10 +93,13 @@ class FileWriter {
   // Writes all bytes or throws IoError.
   void write(const void* data, size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
+  // Of what has been written.
+  FileDigest digest() const { return digester_.digest(); }
 
  private:
   const std::filesystem::path& path_;  // for messages: the file that this will become
   int descriptor_;
+  Digester digester_;
 };
 
 // The whole content; also of what has no size, as pipes and /proc have none. Throws MissingInput when there is no such
@@ -102,9 +107,19 @@ class FileWriter {
 std::string read_file(const std::filesystem::path& path, size_t limit);
 
 // Replaces `path` by what is given or by what `produce` writes, durably (see above), with mode 0644. When anything
-// throws, `produce` included, the old file is untouched and the temporary one gone. Throws IoError.
-void write_file_durably(const std::filesystem::path& path, std::string_view bytes);
-void write_file_durably(const std::filesystem::path& path, const std::function<void(FileWriter&)>& produce);
+// throws, `produce` included, the old file is untouched and the temporary one gone. Returns what was written's digest.
+// Throws IoError.
+FileDigest write_file_durably(const std::filesystem::path& path, std::string_view bytes);
+FileDigest write_file_durably(const std::filesystem::path& path, const std::function<void(FileWriter&)>& produce);
+
+// The names in a folder, sorted, without "." and "..". Throws MissingInput or IoError.
+std::vector<std::string> list_folder(const std::filesystem::path& path);
+
+// Whether there is anything of that name; a link that leads nowhere is something.
+bool path_exists(const std::filesystem::path& path);
+
+// Bytes that this process may still write in the file system of an existing path. Throws IoError.
+uint64_t free_space(const std::filesystem::path& path);
 
 // Makes the folder and its missing parents; one that is there already is no error. Throws IoError.
 void make_directory(const std::filesystem::path& path);

@@ -32,9 +32,12 @@ inline constexpr SafetensorsDType kSafetensorsDTypes[] = {
     {"BF16", DType::bf16}, {"U8", DType::u8},   {"BOOL", DType::boolean},
 };
 
+// Read as f32, never written: there is no dtype of ours for it.
+inline constexpr std::string_view kHalf = "F16";
+
 // Legal in the format, but without a dtype of ours.
-inline constexpr std::string_view kUnsupportedDTypes[] = {
-    "F16", "I8", "U16", "I16", "U32", "U64", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F6_E2M3", "F6_E3M2", "F4", "C64"};
+inline constexpr std::string_view kUnsupportedDTypes[] = {"I8",      "U16",     "I16",     "U32",     "U64", "F8_E4M3",
+                                                          "F8_E5M2", "F8_E8M0", "F6_E2M3", "F6_E3M2", "F4",  "C64"};
 
 // The place of a dtype in kSafetensorsDTypes.
 constexpr size_t safetensors_rank(DType dtype) {

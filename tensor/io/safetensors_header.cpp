@@ -30,6 +30,9 @@ std::string printable(std::string_view text) {
 }
 
 DType parse_dtype(const std::string& tensor, const std::string& name) {
+  if (name == detail::kHalf) {
+    return DType::f32;
+  }
   for (const auto& known : detail::kSafetensorsDTypes) {
     if (known.name == name) {
       return known.dtype;
@@ -37,7 +40,7 @@ DType parse_dtype(const std::string& tensor, const std::string& name) {
   }
   const bool legal = std::count(std::begin(detail::kUnsupportedDTypes), std::end(detail::kUnsupportedDTypes), name) > 0;
   reject(tensor, ": ", legal ? "" : "unknown ", "dtype ", printable(name), legal ? " is not supported" : "",
-         " (F64, F32, BF16, I64, I32, U8 and BOOL are)");
+         " (F64, F32, F16, BF16, I64, I32, U8 and BOOL are)");
 }
 
 class HeaderParser : public nlohmann::json_sax<Json> {
@@ -90,6 +93,7 @@ class HeaderParser : public nlohmann::json_sax<Json> {
       metadata_[metadata_key_] = value;
     } else if (at_ == At::entry && field_ == "dtype") {
       dtype_ = parse_dtype(subject(), value);
+      half_ = value == detail::kHalf;
     } else {
       reject_value("a string");
     }
@@ -164,6 +168,7 @@ class HeaderParser : public nlohmann::json_sax<Json> {
     }
     field_.clear();
     dtype_.reset();
+    half_ = false;
     has_shape_ = has_offsets_ = false;
     shape_ = Shape();
     offsets_.clear();
@@ -212,7 +217,7 @@ class HeaderParser : public nlohmann::json_sax<Json> {
   // The bytes that dtype and shape ask for. A size of 0 elsewhere does not excuse a product that overflows: strides are
   // computed from it.
   uint64_t checked_bytes() const {
-    uint64_t product = size_of(*dtype_);
+    uint64_t product = half_ ? 2 : size_of(*dtype_);
     bool overflow = false;
     bool empty = false;
     for (const int64_t size : shape_) {
@@ -240,11 +245,11 @@ class HeaderParser : public nlohmann::json_sax<Json> {
     }
     const uint64_t bytes = checked_bytes();
     if (bytes != end - begin) {
-      reject(subject(), ": ", detail::safetensors_name(*dtype_), " ", shape_, " takes ", bytes,
+      reject(subject(), ": ", half_ ? detail::kHalf : detail::safetensors_name(*dtype_), " ", shape_, " takes ", bytes,
              " bytes but data_offsets [", begin, ", ", end, "] span ", end - begin);
     }
-    entries_.emplace(name_,
-                     SafetensorsReader::Entry{*dtype_, shape_, static_cast<int64_t>(begin), static_cast<int64_t>(end)});
+    entries_.emplace(name_, SafetensorsReader::Entry{*dtype_, shape_, static_cast<int64_t>(begin),
+                                                     static_cast<int64_t>(end), half_});
   }
 
   Entries& entries_;
@@ -257,6 +262,7 @@ class HeaderParser : public nlohmann::json_sax<Json> {
   std::string name_;
   std::string field_;
   std::optional<DType> dtype_;
+  bool half_ = false;
   bool has_shape_ = false;
   bool has_offsets_ = false;
   Shape shape_;

@@ -86,12 +86,12 @@ std::string make_header(const std::vector<const Item*>& order, const std::map<st
 
 }  // namespace
 
-void save_safetensors(const std::filesystem::path& path,
-                      const NamedTensors& tensors,
-                      const std::map<std::string, std::string>& metadata) {
+FileDigest save_safetensors(const std::filesystem::path& path,
+                            const NamedTensors& tensors,
+                            const std::map<std::string, std::string>& metadata) {
   const auto order = canonical_order(tensors);
   const std::string header = make_header(order, metadata);
-  write_file_durably(path, [&](FileWriter& out) {
+  return write_file_durably(path, [&](FileWriter& out) {
     const uint64_t length = header.size();
     out.write(&length, sizeof(length));
     out.write(header);

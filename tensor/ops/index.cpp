@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "tensor/dry_run.h"
 #include "tensor/iterator.h"
 #include "tensor/ops/view.h"
 #include "tensor/parallel.h"
@@ -28,6 +29,9 @@ std::vector<int64_t> checked_index(std::string_view op, const Tensor& index, int
   std::vector<int64_t> values(static_cast<size_t>(index.numel()));
   check(kIndices.contains(index.dtype()), op, ": an index must be i64 or i32, got ", index.dtype());
   dispatch<kIndices>(op, index.dtype(), [&]<class I>() { std::copy_n(dense.data<I>(), index.numel(), values.data()); });
+  if (dry_run()) {  // there is nothing in the index: any values that are in range
+    values.assign(values.size(), 0);
+  }
   for (const int64_t value : values) {
     check(value >= 0 && value < size, op, ": index ", value, " is out of range for size ", size);
   }
@@ -74,10 +78,11 @@ void gather_runs(const Tensor& x, int dim, const Tensor& index, Tensor& out) {
       });
 }
 
-// Lines along `dim` touch disjoint parts of the output; each is summed in order by one thread. They are taken a few at
-// a time so that both a long inner dimension and a short one are walked along memory.
-template <class T>
-void scatter_lines(const Tensor& source, int dim, const Tensor& index, Tensor& out) {
+// Lines along `dim` touch disjoint parts of the output; each is walked in order by one thread, which puts or adds the
+// source's elements. They are taken a few at a time so that both a long inner dimension and a short one are walked
+// along memory.
+template <class T, class Put>
+void scatter_lines(const Tensor& source, int dim, const Tensor& index, Tensor& out, Put put) {
   constexpr int64_t kLines = 16;
   const Tensor lines = select(source, dim, 0);
   const Tensor heads = select(index, dim, 0);
@@ -96,8 +101,8 @@ void scatter_lines(const Tensor& source, int dim, const Tensor& index, Tensor& o
           for (int64_t j = 0; j < length; ++j) {
             for (int64_t i = block; i < end; ++i) {
               const int64_t row = at[run.offset[2] + i * run.stride[2] + j * index_step];
-              to[run.offset[0] + i * run.stride[0] + row * stride] +=
-                  from[run.offset[1] + i * run.stride[1] + j * source_step];
+              put(to[run.offset[0] + i * run.stride[0] + row * stride],
+                  from[run.offset[1] + i * run.stride[1] + j * source_step]);
             }
           }
         }
@@ -136,6 +141,10 @@ Tensor index_add(const Tensor& source, int64_t dim, const Tensor& index, int64_t
         "index_add: the index must have one entry per slice: ", "index ", index.shape(), ", source ", source.shape(),
         " along dimension ", d);
   check(size >= 0, "index_add: negative size ", size);
+  check_dtype("index_add", kNumbers, source.dtype());
+  if (source.dtype() == DType::bf16) {
+    return index_add(source.to(DType::f32), dim, index, size).to(DType::bf16);
+  }
   const std::vector<int64_t> rows = checked_index("index_add", index, size);
   Shape shape = source.shape();
   shape[d] = size;
@@ -143,7 +152,7 @@ Tensor index_add(const Tensor& source, int64_t dim, const Tensor& index, int64_t
   const Around to(shape, d);
   const int64_t count = index.numel();
   const Tensor dense = source.contiguous();
-  dispatch<kReals>("index_add", source.dtype(), [&]<class T>() {
+  dispatch<kReals | kIntegers>("index_add", source.dtype(), [&]<class T>() {
     const T* from = dense.data<T>();
     T* sums = out.mutable_data<T>();
     // Columns are independent; each is summed in the index's order whatever the cuts are.
@@ -157,7 +166,7 @@ Tensor index_add(const Tensor& source, int64_t dim, const Tensor& index, int64_t
                        const T* row = from + (outer * count + i) * to.inner + first;
                        T* sum = sums + (outer * size + rows[static_cast<size_t>(i)]) * to.inner + first;
                        for (int64_t k = 0; k < width; ++k) {
-                         sum[k] += row[k];
+                         sum[k] = static_cast<T>(sum[k] + row[k]);
                        }
                      }
                      column += width;
@@ -184,11 +193,31 @@ Tensor scatter_add(const Tensor& source, int64_t dim, const Tensor& index, const
   check(source.shape() == index.shape(), "scatter_add: source ", source.shape(), " and index ", index.shape(),
         " must have one shape");
   check_index_shape("scatter_add", index, shape, d);
+  check_dtype("scatter_add", kNumbers, source.dtype());
+  if (source.dtype() == DType::bf16) {
+    return scatter_add(source.to(DType::f32), dim, index, shape).to(DType::bf16);
+  }
   checked_index("scatter_add", index, shape[d]);
   Tensor out = zeros(shape, source.dtype());
-  dispatch<kReals>("scatter_add", source.dtype(), [&]<class T>() {
+  dispatch<kReals | kIntegers>("scatter_add", source.dtype(), [&]<class T>() {
     if (source.numel() > 0) {
-      scatter_lines<T>(source, d, index.to(DType::i64), out);
+      scatter_lines<T>(source, d, index.to(DType::i64), out, [](T& sum, T value) { sum = static_cast<T>(sum + value); });
+    }
+  });
+  return out;
+}
+
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
+  const int d = dim_of("scatter", x, dim);
+  check(source.shape() == index.shape(), "scatter: source ", source.shape(), " and index ", index.shape(),
+        " must have one shape");
+  check(source.dtype() == x.dtype(), "scatter: the input is ", x.dtype(), " but the source ", source.dtype());
+  check_index_shape("scatter", index, x.shape(), d);
+  checked_index("scatter", index, x.shape()[d]);
+  Tensor out = x.clone();
+  dispatch<kAllDTypes>("scatter", x.dtype(), [&]<class T>() {
+    if (source.numel() > 0) {
+      scatter_lines<T>(source, d, index.to(DType::i64), out, [](T& place, T value) { place = value; });
     }
   });
   return out;

@@ -15,6 +15,9 @@ Tensor index_add(const Tensor& source, int64_t dim, const Tensor& index, int64_t
 Tensor gather(const Tensor& x, int64_t dim, const Tensor& index);
 // Zeros of `shape` with source added at index along dim: gather's adjoint. Deterministic (serial per output row).
 Tensor scatter_add(const Tensor& source, int64_t dim, const Tensor& index, const Shape& shape);
+// A copy of x with source's elements at index along dim: where gather would read, this writes. Where an index occurs
+// twice the later one stays.
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
 // Rows of weight (V, D) for an index of any shape: (..., D).
 Tensor embedding(const Tensor& weight, const Tensor& index);
 // i64 index -> f32 (or dtype) one-hot rows of width num_classes, appended as the last dimension.

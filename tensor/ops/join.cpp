@@ -15,10 +15,10 @@ Tensor cat(std::span<const Tensor> tensors, int64_t dim) {
   const int d = normalize_dim("cat", dim, first.dim());
   Shape shape = first.shape();
   shape[d] = 0;
+  DType dtype = first.dtype();
   for (size_t i = 0; i < tensors.size(); ++i) {
     const Tensor& tensor = tensors[i];
-    check(tensor.dtype() == first.dtype(), "cat: tensor ", i, " has dtype ", tensor.dtype(), " but tensor 0 has ",
-          first.dtype());
+    dtype = promote_types(dtype, tensor.dtype());
     check(tensor.dim() == first.dim(), "cat: tensor ", i, " has shape ", tensor.shape(), " but tensor 0 has ",
           first.shape());
     for (int k = 0; k < first.dim(); ++k) {
@@ -27,7 +27,7 @@ Tensor cat(std::span<const Tensor> tensors, int64_t dim) {
     }
     shape[d] += tensor.shape()[d];
   }
-  Tensor out = Tensor::empty(shape, first.dtype());
+  Tensor out = Tensor::empty(shape, dtype);
   int64_t at = 0;
   for (const Tensor& tensor : tensors) {
     narrow(out, d, at, tensor.shape()[d]).copy_from(tensor);

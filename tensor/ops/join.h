@@ -11,7 +11,7 @@
 
 namespace sfumato {
 
-// Shapes must agree in every other dimension. Throws on an empty list.
+// Shapes must agree in every other dimension; dtypes meet in promote_types(). Throws on an empty list.
 Tensor cat(std::span<const Tensor> tensors, int64_t dim);
 Tensor cat(std::initializer_list<Tensor> tensors, int64_t dim);
 // Along a new dimension; all shapes equal.

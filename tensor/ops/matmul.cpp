@@ -8,6 +8,7 @@ namespace {
 
 void check_inputs(const char* op, const char* a_name, const Tensor& a, const char* b_name, const Tensor& b) {
   check(a.defined() && b.defined(), op, ": ", a.defined() ? b_name : a_name, " is undefined");
+  check_dtype(op, kFloats, a.dtype());
   check(a.dtype() == b.dtype(), op, ": ", a_name, " is ", a.dtype(), " but ", b_name, " is ", b.dtype());
 }
 
@@ -18,6 +19,9 @@ Tensor with_dim_inserted(const Tensor& x, int at) {
   strides.insert(at, 1);
   return x.as_strided(shape, strides, x.storage_offset());
 }
+
+// bf16 is computed in f32 and rounded once: the one place that says so for both products.
+Tensor widened(const Tensor& x) { return x.defined() ? x.to(DType::f32) : x; }
 
 Shape batch_of(const Tensor& x) { return Shape(x.shape().span().first(static_cast<size_t>(x.dim() - 2))); }
 
@@ -64,6 +68,9 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   check(left.size(-1) == right.size(-2), "matmul: a ", a.shape(), " has ", left.size(-1), " columns but b ", b.shape(),
         " has ", right.size(-2), " rows");
 
+  if (a.dtype() == DType::bf16) {
+    return matmul(widened(a), widened(b)).to(DType::bf16);
+  }
   const Shape batch = broadcast_shapes("matmul", batch_of(left), batch_of(right));
   const Tensor left_batch = as_batch(left, batch), right_batch = as_batch(right, batch);
   Tensor out = Tensor::empty({batch.numel(), left.size(-2), right.size(-1)}, a.dtype());
@@ -93,6 +100,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     check(bias.shape() == Shape{outputs}, "linear: bias has shape ", bias.shape(), " but weight ", weight.shape(),
           " has ", outputs, " outputs");
     plain_bias = bias.contiguous();
+  }
+  if (x.dtype() == DType::bf16) {
+    return linear(widened(x), widened(weight), widened(bias)).to(DType::bf16);
   }
   Shape shape = x.shape();
   shape.erase(shape.rank() - 1);

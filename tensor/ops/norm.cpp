@@ -1,7 +1,10 @@
 #include "tensor/ops/norm.h"
 
 #include "tensor/cost.h"
-#include "tensor/ops/view.h"
+#include "tensor/ops/compare.h"
+#include "tensor/ops/elementwise.h"
+#include "tensor/ops/lines.h"
+#include "tensor/ops/reduce.h"
 
 namespace sfumato {
 namespace {
@@ -9,6 +12,7 @@ namespace {
 // Every rule about the inputs that both passes share.
 void check_group_norm(
     const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNormOptions& o) {
+  check_dtype(op, kFloats, x.dtype());
   check(x.dim() >= 2, op, ": input must be (N, C, ...), got ", x.shape());
   const int64_t channels = x.size(1);
   check(o.num_groups >= 1, op, ": num_groups must be at least 1, got ", o.num_groups);
@@ -25,6 +29,10 @@ void check_group_norm(
   check_affine("bias", bias);
 }
 
+// bf16 is computed in f32; undefined tensors stay so.
+Tensor widened(const Tensor& x) { return x.defined() ? x.to(DType::f32) : x; }
+Tensor narrowed(const Tensor& x) { return x.defined() ? x.to(DType::bf16) : x; }
+
 Tensor contiguous_or_undefined(const Tensor& x) { return x.defined() ? x.contiguous() : x; }
 
 void check_same(const char* op, const char* name, const Tensor& t, const Shape& shape, DType dtype) {
@@ -32,16 +40,14 @@ void check_same(const char* op, const char* name, const Tensor& t, const Shape& 
   check(t.dtype() == dtype, op, ": ", name, " is ", t.dtype(), " but the input is ", dtype);
 }
 
-// Kernels work on contiguous rows: `dim` is exchanged with the last dimension, and back. A scalar is a row of one.
-Tensor to_rows(const Tensor& x, int dim) { return x.dim() == 0 ? x.reshape({1}) : transpose(x, dim, -1).contiguous(); }
-Tensor from_rows(const Tensor& rows, int dim, const Shape& shape) {
-  return shape.rank() == 0 ? rows.reshape({}) : transpose(rows, dim, -1).contiguous();
-}
-
 }  // namespace
 
 GroupNormResult group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNormOptions& options) {
   check_group_norm("group_norm", x, weight, bias, options);
+  if (x.dtype() == DType::bf16) {
+    const GroupNormResult wide = group_norm(widened(x), widened(weight), widened(bias), options);
+    return {narrowed(wide.out), wide.mean, wide.rstd};
+  }
   const Shape stats{x.size(0), options.num_groups};
   GroupNormResult r{Tensor::empty(x.shape(), x.dtype()), Tensor::empty(stats, x.dtype()),
                     Tensor::empty(stats, x.dtype())};
@@ -65,8 +71,14 @@ GroupNormGradients group_norm_backward(const Tensor& dy,
   check_group_norm(op, x, weight, bias, options);
   const Shape stats{x.size(0), options.num_groups};
   check_same(op, "dy", dy, x.shape(), x.dtype());
-  check_same(op, "mean", mean, stats, x.dtype());
-  check_same(op, "rstd", rstd, stats, x.dtype());
+  const DType statistics = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  check_same(op, "mean", mean, stats, statistics);
+  check_same(op, "rstd", rstd, stats, statistics);
+  if (x.dtype() == DType::bf16) {
+    const GroupNormGradients wide =
+        group_norm_backward(widened(dy), widened(x), mean, rstd, widened(weight), widened(bias), options);
+    return {narrowed(wide.dx), narrowed(wide.dweight), narrowed(wide.dbias)};
+  }
   GroupNormGradients g;
   g.dx = Tensor::empty(x.shape(), x.dtype());
   g.dweight = weight.defined() ? Tensor::empty(weight.shape(), x.dtype()) : Tensor();
@@ -84,22 +96,66 @@ GroupNormGradients group_norm_backward(const Tensor& dy,
 
 Tensor softmax(const Tensor& x, int64_t dim) {
   const int d = normalize_dim("softmax", dim, x.dim());
+  check_dtype("softmax", kFloats, x.dtype());
+  if (x.dtype() == DType::bf16) {
+    return narrowed(softmax(widened(x), dim));
+  }
   const Tensor rows = to_rows(x, d);
   Tensor out = Tensor::empty(rows.shape(), x.dtype());
   report_cost("softmax", {&rows, &out});
   use_fast(x.dtype()) ? fast::softmax(rows, out) : reference::softmax(rows, out);
-  return from_rows(out, d, x.shape());
+  return from_rows(out, d, x.dim());
 }
 
 Tensor softmax_backward(const Tensor& y, const Tensor& dy, int64_t dim) {
   check_same("softmax_backward", "dy", dy, y.shape(), y.dtype());
   const int d = normalize_dim("softmax_backward", dim, y.dim());
+  check_dtype("softmax_backward", kFloats, y.dtype());
+  if (y.dtype() == DType::bf16) {
+    return narrowed(softmax_backward(widened(y), widened(dy), dim));
+  }
   const Tensor rows = to_rows(y, d);
   Tensor dx = Tensor::empty(rows.shape(), y.dtype());
   report_cost("softmax_backward", {&rows, &dy, &dx});
   use_fast(y.dtype()) ? fast::softmax_backward(rows, to_rows(dy, d), dx)
                       : reference::softmax_backward(rows, to_rows(dy, d), dx);
-  return from_rows(dx, d, y.shape());
+  return from_rows(dx, d, y.dim());
+}
+
+namespace {
+
+// Infinite maxima count as 0: inf - inf would be NaN where the result is just inf.
+Tensor finite_maximum(const Tensor& x, const Dims& dim) {
+  const Tensor top = amax(x, dim, true);
+  return masked_fill(top, isinf(top), 0);
+}
+
+}  // namespace
+
+Tensor log_softmax(const Tensor& x, int64_t dim) {
+  normalize_dim("log_softmax", dim, x.dim());
+  check_dtype("log_softmax", kFloats, x.dtype());
+  if (x.dtype() == DType::bf16) {
+    return narrowed(log_softmax(widened(x), dim));
+  }
+  if (x.numel() == 0) {
+    return x.clone();
+  }
+  const Tensor below = sub(x, finite_maximum(x, {dim}));
+  return sub(below, log(sum(exp(below), {dim}, true)));
+}
+
+Tensor logsumexp(const Tensor& x, const Dims& dim, bool keepdim) {
+  const uint32_t mask = dim_mask("logsumexp", dim, x.dim());
+  check_dtype("logsumexp", kFloats, x.dtype());
+  if (x.dtype() == DType::bf16) {
+    return narrowed(logsumexp(widened(x), dim, keepdim));
+  }
+  if (x.numel() == 0) {
+    return log(sum(x, dim, keepdim));  // log of an empty sum: minus infinity
+  }
+  const Tensor top = finite_maximum(x, dim);
+  return add(log(sum(exp(sub(x, top)), dim, true)), top).reshape(reduced_shape(x.shape(), mask, keepdim));
 }
 
 }  // namespace sfumato

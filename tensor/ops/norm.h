@@ -1,4 +1,5 @@
-// Group normalisation (Wu & He 2018) and its gradient; the other norms are compositions ("autograd/ops/norm.h").
+// Group normalisation (Wu & He 2018), softmax, and their gradients; the other norms are compositions
+// ("autograd/ops/norm.h"). Declared for f32, f64 and bf16; bf16 is computed in f32.
 //
 //   GroupNormResult r = group_norm(x, weight, bias, {.num_groups = 32, .eps = 1e-6, .silu = true});
 //
@@ -13,14 +14,14 @@ namespace sfumato {
 
 struct GroupNormResult {
   Tensor out;   // x's shape
-  Tensor mean;  // (N, num_groups)
-  Tensor rstd;  // (N, num_groups): 1 / sqrt(var + eps)
+  Tensor mean;  // (N, num_groups); f32 where x is bf16
+  Tensor rstd;  // the same: 1 / sqrt(var + eps)
 };
 struct GroupNormGradients {
   Tensor dx, dweight, dbias;  // the last two undefined where weight or bias is
 };
 
-// Throws unless x has at least 2 dimensions and num_groups divides its channels.
+// Throws unless x has at least 2 dimensions, num_groups divides its channels, and all dtypes are one.
 GroupNormResult group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNormOptions& options);
 GroupNormGradients group_norm_backward(const Tensor& dy,
                                        const Tensor& x,
@@ -33,5 +34,8 @@ GroupNormGradients group_norm_backward(const Tensor& dy,
 // Along one dimension: exp(x - max) / sum. The gradient takes the result y.
 Tensor softmax(const Tensor& x, int64_t dim);
 Tensor softmax_backward(const Tensor& y, const Tensor& dy, int64_t dim);
+// The logarithm of softmax, and log(sum(exp(x))) over `dim` (all when empty), both without overflow.
+Tensor log_softmax(const Tensor& x, int64_t dim);
+Tensor logsumexp(const Tensor& x, const Dims& dim = {}, bool keepdim = false);
 
 }  // namespace sfumato

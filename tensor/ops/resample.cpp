@@ -1,259 +1,197 @@
 #include "tensor/ops/resample.h"
 
-#include <limits>
+#include <algorithm>
+#include <cmath>
 
 #include "tensor/backend/backend.h"
 #include "tensor/cost.h"
+#include "tensor/ops/index.h"
 #include "tensor/parallel.h"
 
 namespace sfumato {
 namespace {
 
 void check_images(const char* op, const Tensor& x) {
+  check(x.defined(), op, ": the input is undefined");
+  check_dtype(op, kFloats, x.dtype());
   check(x.dim() == 4, op, ": input must be (N, C, H, W), got ", x.shape());
 }
 
-void check_scale(const char* op, int64_t scale) { check(scale >= 1, op, ": scale must be at least 1, got ", scale); }
-
-Shape enlarged(const Shape& s, int64_t scale) { return {s[0], s[1], s[2] * scale, s[3] * scale}; }
-
-Shape shrunk(const char* op, const Shape& s, int64_t scale) {
-  check(s[2] % scale == 0 && s[3] % scale == 0, op, ": ", s, " is no image enlarged by ", scale);
-  return {s[0], s[1], s[2] / scale, s[3] / scale};
-}
-
-// Calls f(plane) for each of the N * C planes, in parallel. `larger` is the op's larger side, which sets the work.
-template <class F>
-void for_each_plane(const Tensor& larger, F&& f) {
-  constexpr int64_t kGrain = 4096;  // pixels below which a second thread does not pay
-  const int64_t pixels = std::max<int64_t>(larger.size(2) * larger.size(3), 1);
-  parallel_for(larger.size(0) * larger.size(1), std::max<int64_t>(kGrain / pixels, 1), [&](int64_t begin, int64_t end) {
-    for (int64_t plane = begin; plane < end; ++plane) {
-      f(plane);
-    }
-  });
-}
-
-// Where output i of an enlarged line lies between the input's pixels. Pixel centres are at i + 1/2, so it is at
-// (i + 1/2) / scale - 1/2, clamped to the first pixel; with align_corners both lines' ends meet instead.
-double source_position(int64_t i, int64_t scale, int64_t size, bool align_corners) {
+// Where output i of a resampled line lies between the input's pixels. Pixel centres are at i + 1/2, so it is at
+// (i + 1/2) * size / to - 1/2; with align_corners both lines' ends meet instead.
+double source_position(int64_t i, int64_t size, int64_t to, bool align_corners) {
+  const auto at = static_cast<double>(i);
   if (align_corners) {
-    const int64_t last = size * scale - 1;
-    return last > 0 ? static_cast<double>(i) * static_cast<double>(size - 1) / static_cast<double>(last) : 0.0;
+    return to > 1 ? at * static_cast<double>(size - 1) / static_cast<double>(to - 1) : 0.0;
   }
-  return std::max(0.0, (static_cast<double>(i) + 0.5) / static_cast<double>(scale) - 0.5);
+  return (at + 0.5) * static_cast<double>(size) / static_cast<double>(to) - 0.5;
 }
 
-// What an enlarged coordinate reads: (1 - share) * x[low] + share * x[high].
-struct Tap {
-  int64_t low, high;
-  double share;
-  Tap(int64_t i, int64_t scale, int64_t size, bool align_corners) {
-    const double at = source_position(i, scale, size, align_corners);
-    low = std::min(static_cast<int64_t>(at), size - 1);
-    high = std::min(low + 1, size - 1);
-    share = at - static_cast<double>(low);
-  }
-};
+void add_linear_terms(AxisMap& map, double at) {
+  at = std::max(at, 0.0);
+  const int64_t low = std::min(static_cast<int64_t>(at), map.inputs - 1), high = std::min(low + 1, map.inputs - 1);
+  const double share = at - static_cast<double>(low);
+  map.add_term(low, 1 - share);
+  map.add_term(high, share);
+}
 
-// Calls f(output pixel, input pixel, weight) for the four inputs of every output pixel of a plane.
-template <class F>
-void for_each_bilinear_term(int64_t height, int64_t width, int64_t scale, bool align_corners, F&& f) {
-  for (int64_t p = 0; p < height * scale; ++p) {
-    const Tap y(p, scale, height, align_corners);
-    for (int64_t q = 0; q < width * scale; ++q) {
-      const Tap x(q, scale, width, align_corners);
-      const int64_t out = p * width * scale + q;
-      f(out, y.low * width + x.low, (1 - y.share) * (1 - x.share));
-      f(out, y.low * width + x.high, (1 - y.share) * x.share);
-      f(out, y.high * width + x.low, y.share * (1 - x.share));
-      f(out, y.high * width + x.high, y.share * x.share);
-    }
+// Keys' cubic convolution kernel.
+double cubic_weight(double distance) {
+  constexpr double a = -0.75;
+  const double d = std::abs(distance);
+  if (d <= 1) {
+    return ((a + 2) * d - (a + 3)) * d * d + 1;
+  }
+  return d < 2 ? a * (((d - 5) * d + 8) * d - 4) : 0;
+}
+
+// Four neighbours; those outside are the edge's pixel.
+void add_cubic_terms(AxisMap& map, double at) {
+  const auto first = static_cast<int64_t>(std::floor(at)) - 1;
+  for (int64_t i = first; i < first + 4; ++i) {
+    map.add_term(std::clamp<int64_t>(i, 0, map.inputs - 1), cubic_weight(at - static_cast<double>(i)));
   }
 }
 
-int64_t pooled_size(const char* op, const char* axis, int64_t size, int64_t kernel, int64_t stride, int64_t padding) {
-  check(size + 2 * padding >= kernel, op, ": kernel ", kernel, " is larger than the padded input's ", axis, " ",
-        size + 2 * padding);
-  return (size + 2 * padding - kernel) / stride + 1;
-}
-
-Shape pooled_shape(const char* op, const Shape& s, int64_t kernel, int64_t stride, int64_t padding) {
-  check(kernel >= 1, op, ": kernel must be at least 1, got ", kernel);
-  check(stride >= 1, op, ": stride must be at least 1, got ", stride);
-  check(padding >= 0 && 2 * padding <= kernel, op, ": padding must be in 0..kernel/2, got ", padding, " with kernel ",
-        kernel);
-  return {s[0], s[1], pooled_size(op, "height", s[2], kernel, stride, padding),
-          pooled_size(op, "width", s[3], kernel, stride, padding)};
-}
-
-}  // namespace
-
-Tensor upsample_nearest2d(const Tensor& x, int64_t scale) {
-  check_images("upsample_nearest2d", x);
-  check_scale("upsample_nearest2d", scale);
-  Tensor out = Tensor::empty(enlarged(x.shape(), scale), x.dtype());
-  report_cost("upsample_nearest2d", {&x, &out});
-  use_fast(x.dtype()) ? fast::upsample_nearest2d(x.contiguous(), scale, out)
-                      : reference::upsample_nearest2d(x.contiguous(), scale, out);
-  return out;
-}
-
-Tensor upsample_nearest2d_backward(const Tensor& dy, int64_t scale) {
-  check_images("upsample_nearest2d_backward", dy);
-  check_scale("upsample_nearest2d_backward", scale);
-  Tensor dx = Tensor::empty(shrunk("upsample_nearest2d_backward", dy.shape(), scale), dy.dtype());
-  report_cost("upsample_nearest2d_backward", {&dy, &dx});
-  use_fast(dy.dtype()) ? fast::upsample_nearest2d_backward(dy.contiguous(), scale, dx)
-                       : reference::upsample_nearest2d_backward(dy.contiguous(), scale, dx);
-  return dx;
-}
-
-Tensor upsample_bilinear2d(const Tensor& x, int64_t scale, bool align_corners) {
-  check_images("upsample_bilinear2d", x);
-  check_scale("upsample_bilinear2d", scale);
-  Tensor out = zeros(enlarged(x.shape(), scale), x.dtype());
-  const Tensor plain = x.contiguous();
-  dispatch<kReals>("upsample_bilinear2d", x.dtype(), [&]<class T>() {
-    const int64_t height = x.size(2);
-    const int64_t width = x.size(3);
-    const T* in = plain.data<T>();
-    T* to = out.mutable_data<T>();
-    for_each_plane(out, [&](int64_t plane) {
-      const T* image = in + plane * height * width;
-      T* result = to + plane * height * width * scale * scale;
-      for_each_bilinear_term(height, width, scale, align_corners, [&](int64_t o, int64_t i, double weight) {
-        result[o] += static_cast<T>(weight) * image[i];
-      });
-    });
-  });
-  return out;
-}
-
-Tensor upsample_bilinear2d_backward(const Tensor& dy, int64_t scale, bool align_corners) {
-  check_images("upsample_bilinear2d_backward", dy);
-  check_scale("upsample_bilinear2d_backward", scale);
-  Tensor dx = zeros(shrunk("upsample_bilinear2d_backward", dy.shape(), scale), dy.dtype());
-  const Tensor plain = dy.contiguous();
-  dispatch<kReals>("upsample_bilinear2d_backward", dy.dtype(), [&]<class T>() {
-    const int64_t height = dx.size(2);
-    const int64_t width = dx.size(3);
-    const T* from = plain.data<T>();
-    T* to = dx.mutable_data<T>();
-    for_each_plane(dy, [&](int64_t plane) {
-      const T* gradient = from + plane * height * width * scale * scale;
-      T* result = to + plane * height * width;
-      for_each_bilinear_term(height, width, scale, align_corners, [&](int64_t o, int64_t i, double weight) {
-        result[i] += static_cast<T>(weight) * gradient[o];
-      });
-    });
-  });
-  return dx;
-}
-
-Tensor avg_pool2d(const Tensor& x, int64_t kernel, int64_t stride) {
-  check_images("avg_pool2d", x);
-  Tensor out = Tensor::empty(pooled_shape("avg_pool2d", x.shape(), kernel, stride, 0), x.dtype());
-  const Tensor plain = x.contiguous();
-  dispatch<kReals>("avg_pool2d", x.dtype(), [&]<class T>() {
-    const int64_t width = x.size(3);
-    const int64_t rows = out.size(2);
-    const int64_t columns = out.size(3);
-    const T* in = plain.data<T>();
-    T* to = out.mutable_data<T>();
-    for_each_plane(x, [&](int64_t plane) {
-      const T* image = in + plane * x.size(2) * width;
-      for (int64_t p = 0; p < rows; ++p) {
-        for (int64_t q = 0; q < columns; ++q) {
-          T sum = 0;
-          for (int64_t r = 0; r < kernel; ++r) {
-            for (int64_t s = 0; s < kernel; ++s) {
-              sum += image[(p * stride + r) * width + q * stride + s];
-            }
-          }
-          to[(plane * rows + p) * columns + q] = sum / static_cast<T>(kernel * kernel);
-        }
-      }
-    });
-  });
-  return out;
-}
-
-Tensor avg_pool2d_backward(const Tensor& dy, const Shape& input_shape, int64_t kernel, int64_t stride) {
-  check_images("avg_pool2d_backward", dy);
-  check(input_shape.rank() == 4, "avg_pool2d_backward: input must be (N, C, H, W), got ", input_shape);
-  const Shape expected = pooled_shape("avg_pool2d_backward", input_shape, kernel, stride, 0);
-  check(dy.shape() == expected, "avg_pool2d_backward: dy has shape ", dy.shape(), " but input ", input_shape,
-        " gives an output of ", expected);
-  Tensor dx = zeros(input_shape, dy.dtype());
-  const Tensor plain = dy.contiguous();
-  dispatch<kReals>("avg_pool2d_backward", dy.dtype(), [&]<class T>() {
-    const int64_t width = input_shape[3];
-    const int64_t rows = dy.size(2);
-    const int64_t columns = dy.size(3);
-    const T* from = plain.data<T>();
-    T* to = dx.mutable_data<T>();
-    for_each_plane(dx, [&](int64_t plane) {
-      T* image = to + plane * input_shape[2] * width;
-      for (int64_t p = 0; p < rows; ++p) {
-        for (int64_t q = 0; q < columns; ++q) {
-          const T share = from[(plane * rows + p) * columns + q] / static_cast<T>(kernel * kernel);
-          for (int64_t r = 0; r < kernel; ++r) {
-            for (int64_t s = 0; s < kernel; ++s) {
-              image[(p * stride + r) * width + q * stride + s] += share;
-            }
-          }
-        }
-      }
-    });
-  });
-  return dx;
-}
-
-namespace {
-
-// The first largest pixel of a window, clipped to the image; NaN is larger than anything, as in PyTorch.
+// Sums along the middle dimension of (outer, inputs, inner), kept in f64.
 template <class T>
-int64_t argmax_of_window(const T* image, int64_t height, int64_t width, int64_t top, int64_t left, int64_t kernel) {
-  int64_t best = -1;
-  for (int64_t h = std::max<int64_t>(top, 0); h < std::min(top + kernel, height); ++h) {
-    for (int64_t w = std::max<int64_t>(left, 0); w < std::min(left + kernel, width); ++w) {
-      const int64_t i = h * width + w;
-      if (best < 0 || image[i] > image[best] || (image[i] != image[i] && image[best] == image[best])) {
-        best = i;
+void apply_map(const AxisMap& map, int64_t outer, int64_t inner, const T* in, T* out) {
+  const int64_t outputs = map.outputs();
+  const int64_t grain =
+      1 + 16384 / std::max<int64_t>(1, inner * (static_cast<int64_t>(map.index.size()) / outputs + 1));
+  parallel_for(outer * outputs, grain, [&](int64_t first, int64_t last) {
+    std::vector<double> sums(static_cast<size_t>(inner));
+    for (int64_t row = first; row < last; ++row) {
+      const T* lines = in + row / outputs * map.inputs * inner;
+      const auto o = static_cast<size_t>(row % outputs);
+      std::fill(sums.begin(), sums.end(), 0.0);
+      for (auto t = static_cast<size_t>(map.begin[o]); t < static_cast<size_t>(map.begin[o + 1]); ++t) {
+        const T* line = lines + map.index[t] * inner;
+        const double weight = map.weight[t];
+        for (int64_t i = 0; i < inner; ++i) {
+          sums[static_cast<size_t>(i)] += weight * static_cast<double>(line[i]);
+        }
       }
+      std::transform(sums.begin(), sums.end(), out + row * inner, [](double sum) { return static_cast<T>(sum); });
     }
-  }
-  return best;
+  });
 }
 
 }  // namespace
 
-MaxPoolResult max_pool2d(const Tensor& x, int64_t kernel, int64_t stride, int64_t padding) {
-  check_images("max_pool2d", x);
-  const Shape shape = pooled_shape("max_pool2d", x.shape(), kernel, stride, padding);
-  // Then every window holds a pixel: padding is at most half of it.
-  check(x.size(2) >= 1 && x.size(3) >= 1, "max_pool2d: input ", x.shape(), " has no pixels");
-  MaxPoolResult r{Tensor::empty(shape, x.dtype()), Tensor::empty(shape, DType::i64)};
+void AxisMap::add_term(int64_t input, double share) {
+  if (share != 0) {
+    index.push_back(input);
+    weight.push_back(share);
+  }
+}
+
+AxisMap AxisMap::transposed() const {
+  AxisMap result;
+  result.inputs = outputs();
+  result.begin.assign(static_cast<size_t>(inputs) + 1, 0);
+  for (const int64_t i : index) {
+    ++result.begin[static_cast<size_t>(i) + 1];
+  }
+  for (size_t i = 1; i < result.begin.size(); ++i) {
+    result.begin[i] += result.begin[i - 1];
+  }
+  result.index.resize(index.size());
+  result.weight.resize(index.size());
+  std::vector<int64_t> next(result.begin.begin(), result.begin.end() - 1);
+  for (int64_t o = 0; o < outputs(); ++o) {
+    for (auto t = static_cast<size_t>(begin[static_cast<size_t>(o)]);
+         t < static_cast<size_t>(begin[static_cast<size_t>(o) + 1]); ++t) {
+      const auto place = static_cast<size_t>(next[static_cast<size_t>(index[t])]++);
+      result.index[place] = o;
+      result.weight[place] = weight[t];
+    }
+  }
+  return result;
+}
+
+Tensor resample_dim(const Tensor& x, int64_t dim, const AxisMap& map) {
+  check(x.defined(), "resample_dim: the input is undefined");
+  check_dtype("resample_dim", kFloats, x.dtype());
+  const int d = normalize_dim("resample_dim", dim, x.dim());
+  check(x.shape()[d] == map.inputs, "resample_dim: the map is of ", map.inputs, " entries but dimension ", dim, " of ",
+        x.shape(), " has ", x.shape()[d]);
+  Shape shape = x.shape();
+  shape[d] = map.outputs();
+  Tensor out = Tensor::empty(shape, x.dtype());
+  if (out.numel() == 0) {
+    return out;
+  }
+  if (x.dtype() == DType::bf16) {
+    return resample_dim(x.to(DType::f32), dim, map).to(DType::bf16);
+  }
+  report_cost("resample_dim", {&x, &out});
+  int64_t outer = 1, inner = 1;
+  for (int i = 0; i < x.dim(); ++i) {
+    (i < d ? outer : inner) *= i == d ? 1 : shape[i];
+  }
   const Tensor plain = x.contiguous();
-  dispatch<kReals>("max_pool2d", x.dtype(), [&]<class T>() {
-    const int64_t height = x.size(2);
-    const int64_t width = x.size(3);
-    const T* in = plain.data<T>();
-    T* to = r.out.mutable_data<T>();
-    auto* index = r.index.mutable_data<int64_t>();
-    for_each_plane(x, [&](int64_t plane) {
-      const T* image = in + plane * height * width;
-      int64_t o = plane * shape[2] * shape[3];
-      for (int64_t p = 0; p < shape[2]; ++p) {
-        for (int64_t q = 0; q < shape[3]; ++q, ++o) {
-          index[o] = argmax_of_window(image, height, width, p * stride - padding, q * stride - padding, kernel);
-          to[o] = image[index[o]];
-        }
-      }
-    });
-  });
-  return r;
+  dispatch<kReals>("resample_dim", x.dtype(),
+                   [&]<class T>() { apply_map(map, outer, inner, plain.data<T>(), out.mutable_data<T>()); });
+  return out;
+}
+
+AxisMap interpolation_map(Interpolation mode, int64_t size, int64_t to, bool align_corners) {
+  check(to >= 0 && (size >= 1 || to == 0), "interpolate: cannot make ", to, " pixels of ", size);
+  AxisMap map;
+  map.inputs = size;
+  for (int64_t i = 0; i < to; ++i) {
+    if (mode == Interpolation::nearest) {
+      map.add_term(i * size / to, 1);
+    } else {
+      const double at = source_position(i, size, to, align_corners);
+      mode == Interpolation::bilinear ? add_linear_terms(map, at) : add_cubic_terms(map, at);
+    }
+    map.end_output();
+  }
+  return map;
+}
+
+// ---- nearest ----
+
+Tensor upsample_nearest2d(const Tensor& x, const Pair2d& scale) {
+  constexpr const char* op = "upsample_nearest2d";
+  check_images(op, x);
+  check_at_least(op, "scale", 1, scale);
+  if (x.dtype() == DType::bf16) {
+    return upsample_nearest2d(x.to(DType::f32), scale).to(DType::bf16);
+  }
+  const Shape& s = x.shape();
+  if (scale.height != scale.width) {
+    const Tensor wide = resample_dim(x, 3, interpolation_map(Interpolation::nearest, s[3], s[3] * scale.width));
+    return resample_dim(wide, 2, interpolation_map(Interpolation::nearest, s[2], s[2] * scale.height));
+  }
+  Tensor out = Tensor::empty({s[0], s[1], s[2] * scale.height, s[3] * scale.width}, x.dtype());
+  report_cost(op, {&x, &out});
+  use_fast(x.dtype()) ? fast::upsample_nearest2d(x.contiguous(), scale.height, out)
+                      : reference::upsample_nearest2d(x.contiguous(), scale.height, out);
+  return out;
+}
+
+Tensor upsample_nearest2d_backward(const Tensor& dy, const Pair2d& scale) {
+  constexpr const char* op = "upsample_nearest2d_backward";
+  check_images(op, dy);
+  check_at_least(op, "scale", 1, scale);
+  const Shape& s = dy.shape();
+  check(s[2] % scale.height == 0 && s[3] % scale.width == 0, op, ": ", s, " is no image enlarged by ", scale);
+  if (dy.dtype() == DType::bf16) {
+    return upsample_nearest2d_backward(dy.to(DType::f32), scale).to(DType::bf16);
+  }
+  const int64_t height = s[2] / scale.height, width = s[3] / scale.width;
+  if (scale.height != scale.width) {
+    const Tensor narrow = resample_dim(dy, 2, interpolation_map(Interpolation::nearest, height, s[2]).transposed());
+    return resample_dim(narrow, 3, interpolation_map(Interpolation::nearest, width, s[3]).transposed());
+  }
+  Tensor dx = Tensor::empty({s[0], s[1], height, width}, dy.dtype());
+  report_cost(op, {&dy, &dx});
+  use_fast(dy.dtype()) ? fast::upsample_nearest2d_backward(dy.contiguous(), scale.height, dx)
+                       : reference::upsample_nearest2d_backward(dy.contiguous(), scale.height, dx);
+  return dx;
 }
 
 }  // namespace sfumato

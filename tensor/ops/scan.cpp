@@ -1,101 +1,151 @@
-// Ops that walk along one dimension: cumsum and argmax (declared in "tensor/ops/reduce.h").
-#include <algorithm>
+#include "tensor/ops/scan.h"
+
 #include <cmath>
+#include <limits>
 #include <type_traits>
 
-#include "tensor/ops/reduce.h"
-#include "tensor/parallel.h"
+#include "tensor/ops/lines.h"
 
 namespace sfumato {
 namespace {
 
-constexpr int64_t kGrain = 16384;  // elements below which a second thread does not pay
-constexpr int64_t kLines = 64;     // lines walked side by side, so that memory is read in order when inner > 1
+// In f64 as a long sum of f32 should be; integers wrap, which is defined for unsigned ones alone.
+template <class T>
+using Running = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;
 
-// Calls f(offset, line, width) for blocks of `width` neighbouring lines of a contiguous (outer, size, inner) tensor, in
-// parallel; element j of line (line + k) lies at offset + j * inner + k.
-template <class F>
-void for_each_line_block(const Shape& shape, int dim, int64_t& inner, F&& f) {
-  int64_t outer = 1;
-  inner = 1;
-  for (int d = 0; d < shape.rank(); ++d) {
-    (d < dim ? outer : inner) *= d == dim ? 1 : shape[d];
-  }
-  const int64_t size = shape[dim];
-  const int64_t blocks = (inner + kLines - 1) / kLines;
-  const int64_t per_block = std::max<int64_t>(size * std::min(inner, kLines), 1);
-  parallel_for(outer * blocks, std::max<int64_t>(1, kGrain / per_block), [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      const int64_t first = b % blocks * kLines;
-      f(b / blocks * size * inner + first, b / blocks * inner + first, std::min(kLines, inner - first));
+// to[t] = step(state, element t), the state beginning as `start` in every line.
+template <class State, class T, class To, class Step>
+void scan_lines(const Lines& lines, bool reverse, const T* from, To* to, State start, const Step& step) {
+  lines.for_each_block([&](int64_t offset, int64_t, int64_t width) {
+    State state[Lines::kWidth];
+    std::fill_n(state, width, start);
+    for (int64_t j = 0; j < lines.size; ++j) {
+      const int64_t at = offset + (reverse ? lines.size - 1 - j : j) * lines.inner;
+      for (int64_t k = 0; k < width; ++k) {
+        to[at + k] = static_cast<To>(step(state[k], from[at + k], at + k));
+      }
     }
   });
 }
 
-// Whether v takes the place of `best`; as in PyTorch a NaN is larger than any number.
-template <class T>
-bool beats(T v, T best) {
-  if constexpr (std::is_floating_point_v<T>) {
-    return v > best || (std::isnan(v) && !std::isnan(best));
-  } else {
-    return v > best;
+constexpr DTypeSet kScanned = kReals | kIntegers | DTypeSet{DType::boolean};
+
+// cumsum or cumprod.
+template <bool product>
+Tensor accumulate(const char* op, const Tensor& x, int64_t dim, bool reverse) {
+  const int d = normalize_dim(op, dim, x.dim());
+  if (x.dtype() == DType::bf16) {
+    return accumulate<product>(op, x.to(DType::f32), dim, reverse).to(DType::bf16);
   }
+  const Tensor dense = x.contiguous();
+  Tensor out = Tensor::empty(x.shape(), is_floating(x.dtype()) ? x.dtype() : DType::i64);
+  dispatch<kScanned>(op, x.dtype(), [&]<class T>() {
+    using Total = Running<T>;
+    const auto run = [&]<class To>(To* to) {
+      scan_lines<Total>(Lines(x.shape(), d), reverse, dense.data<T>(), to, Total(product ? 1 : 0),
+                        [](Total& total, T v, int64_t) {
+                          total = product ? total * static_cast<Total>(v) : total + static_cast<Total>(v);
+                          return total;
+                        });
+    };
+    if constexpr (std::is_floating_point_v<T>) {
+      run(out.mutable_data<T>());
+    } else {
+      run(out.mutable_data<int64_t>());
+    }
+  });
+  return out;
+}
+
+template <bool largest>
+IndexedResult running_extremum(const char* op, const Tensor& x, int64_t dim) {
+  const int d = normalize_dim(op, dim, x.dim());
+  if (x.dtype() == DType::bf16) {
+    const IndexedResult wide = running_extremum<largest>(op, x.to(DType::f32), dim);
+    return {wide.values.to(DType::bf16), wide.indices};
+  }
+  const Tensor dense = x.contiguous();
+  IndexedResult out{Tensor::empty(x.shape(), x.dtype()), Tensor::empty(x.shape(), DType::i64)};
+  dispatch<kScanned>(op, x.dtype(), [&]<class T>() {
+    const Lines lines(x.shape(), d);
+    T* values = out.values.mutable_data<T>();
+    struct Best {
+      T value;
+      int64_t step;  // of the element at hand
+      int64_t at;    // of the best one
+    };
+    scan_lines<Best>(lines, false, dense.data<T>(), out.indices.mutable_data<int64_t>(), Best{T(0), 0, 0},
+                     [values](Best& best, T v, int64_t place) {
+                       const bool stays = beats<largest>(best.value, v);
+                       if (best.step == 0 || !stays) {
+                         best.value = v;
+                         best.at = best.step;
+                       }
+                       ++best.step;
+                       values[place] = best.value;
+                       return best.at;
+                     });
+  });
+  return out;
 }
 
 }  // namespace
 
-Tensor cumsum(const Tensor& x, int64_t dim, bool reverse) {
-  const int d = normalize_dim("cumsum", dim, x.dim());
-  return dispatch<kReals>("cumsum", x.dtype(), [&]<class T>() {
-    if (x.dim() == 0) {
-      return x.clone();
-    }
-    const Tensor dense = x.contiguous();
-    Tensor out = Tensor::empty(x.shape(), x.dtype());
-    const T* from = dense.data<T>();
-    T* to = out.mutable_data<T>();
-    const int64_t size = x.shape()[d];
-    int64_t inner = 1;
-    for_each_line_block(x.shape(), d, inner, [&](int64_t offset, int64_t, int64_t width) {
-      double sums[kLines] = {};  // in f64, as a sum of many f32 should be
-      for (int64_t step = 0; step < size; ++step) {
-        const int64_t at = offset + (reverse ? size - 1 - step : step) * inner;
-        for (int64_t k = 0; k < width; ++k) {
-          sums[k] += static_cast<double>(from[at + k]);
-          to[at + k] = static_cast<T>(sums[k]);
-        }
-      }
-    });
-    return out;
+Tensor cumsum(const Tensor& x, int64_t dim, bool reverse) { return accumulate<false>("cumsum", x, dim, reverse); }
+Tensor cumprod(const Tensor& x, int64_t dim, bool reverse) { return accumulate<true>("cumprod", x, dim, reverse); }
+
+IndexedResult cummax(const Tensor& x, int64_t dim) { return running_extremum<true>("cummax", x, dim); }
+IndexedResult cummin(const Tensor& x, int64_t dim) { return running_extremum<false>("cummin", x, dim); }
+
+// The state is (m, s) with log(sum) = m + log(s): the largest so far, and the sum of exponentials relative to it.
+Tensor logcumsumexp(const Tensor& x, int64_t dim) {
+  const int d = normalize_dim("logcumsumexp", dim, x.dim());
+  check_dtype("logcumsumexp", kFloats, x.dtype());
+  if (x.dtype() == DType::bf16) {
+    return logcumsumexp(x.to(DType::f32), dim).to(DType::bf16);
+  }
+  const Tensor dense = x.contiguous();
+  Tensor out = Tensor::empty(x.shape(), x.dtype());
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  struct State {
+    double top = -infinity;
+    double sum = 0;
+  };
+  dispatch<kReals>("logcumsumexp", x.dtype(), [&]<class T>() {
+    scan_lines<State>(Lines(x.shape(), d), false, dense.data<T>(), out.mutable_data<T>(), State{},
+                      [](State& state, T element, int64_t) {
+                        const auto v = static_cast<double>(element);
+                        if (v > state.top) {
+                          // From minus infinity there is nothing to carry over; and inf - inf would be NaN.
+                          state.sum = state.sum == 0 ? 1 : state.sum * std::exp(state.top - v) + 1;
+                          state.top = v;
+                        } else if (v != -infinity) {
+                          state.sum += v == state.top ? 1 : std::exp(v - state.top);  // NaN stays NaN
+                        }
+                        return state.top + std::log(state.sum);
+                      });
   });
+  return out;
 }
 
-Tensor argmax(const Tensor& x, int64_t dim, bool keepdim) {
-  const int d = normalize_dim("argmax", dim, x.dim());
-  if (x.dim() == 0) {
-    return zeros({}, DType::i64);
+Tensor linear_scan(const Tensor& a, const Tensor& b, int64_t dim, bool reverse) {
+  const int d = normalize_dim("linear_scan", dim, b.dim());
+  check(a.shape() == b.shape(), "linear_scan: a has shape ", a.shape(), " but b has ", b.shape());
+  check(a.dtype() == b.dtype(), "linear_scan: a is ", a.dtype(), " but b is ", b.dtype());
+  check_dtype("linear_scan", kFloats, a.dtype());
+  if (a.dtype() == DType::bf16) {
+    return linear_scan(a.to(DType::f32), b.to(DType::f32), dim, reverse).to(DType::bf16);
   }
-  check(x.shape()[d] > 0, "argmax: dimension ", d, " of shape ", x.shape(), " is empty and has no largest element");
-  check(x.dtype() != DType::bf16, "argmax: not defined for dtype bf16");
-  const Tensor dense = x.contiguous();
-  Tensor out = Tensor::empty(reduced_shape(x.shape(), 1u << d, keepdim), DType::i64);
-  int64_t* to = out.mutable_data<int64_t>();
-  const int64_t size = x.shape()[d];
-  dispatch<kAllDTypes>("argmax", x.dtype(), [&]<class T>() {
-    if constexpr (!std::is_same_v<T, BFloat16>) {
-      const T* from = dense.data<T>();
-      int64_t inner = 1;
-      for_each_line_block(x.shape(), d, inner, [&](int64_t offset, int64_t line, int64_t width) {
-        int64_t best[kLines] = {};
-        for (int64_t j = 1; j < size; ++j) {
-          for (int64_t k = 0; k < width; ++k) {
-            const T* column = from + offset + k;
-            best[k] = beats(column[j * inner], column[best[k] * inner]) ? j : best[k];
-          }
-        }
-        std::copy_n(best, width, to + line);
-      });
-    }
+  const Tensor factors = a.contiguous();
+  const Tensor terms = b.contiguous();
+  Tensor out = Tensor::empty(b.shape(), b.dtype());
+  dispatch<kReals>("linear_scan", b.dtype(), [&]<class T>() {
+    const T* factor = factors.data<T>();
+    scan_lines<double>(Lines(b.shape(), d), reverse, terms.data<T>(), out.mutable_data<T>(), 0.0,
+                       [factor](double& h, T term, int64_t place) {
+                         h = h * static_cast<double>(factor[place]) + static_cast<double>(term);
+                         return h;
+                       });
   });
   return out;
 }

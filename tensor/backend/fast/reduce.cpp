@@ -41,10 +41,22 @@ void reduce_rows(ReduceOp op, const float* x, int64_t rows, int64_t stride, floa
 double combine(ReduceOp op, double a, double b) {
   switch (op) {
     case ReduceOp::sum: return a + b;
+    case ReduceOp::prod: return a * b;
     case ReduceOp::max: return a > b || a != a ? a : b;
     case ReduceOp::min: return a < b || a != a ? a : b;
   }
   return a;
+}
+
+// What nothing combines to.
+double neutral(ReduceOp op) {
+  switch (op) {
+    case ReduceOp::sum: return 0;
+    case ReduceOp::prod: return 1;
+    case ReduceOp::max: return -std::numeric_limits<double>::infinity();
+    case ReduceOp::min: return std::numeric_limits<double>::infinity();
+  }
+  return 0;
 }
 
 // A contiguous tensor's dimensions, outermost first, neighbours of one kind merged; sizes of 1 dropped.
@@ -165,9 +177,7 @@ void reduce_outer(ReduceOp op, const float* x, const MergedDims& dims, float* ou
 
 void reduce(ReduceOp op, const Tensor& x, uint32_t mask, Tensor& out) {
   if (x.numel() == 0) {
-    out.fill(op == ReduceOp::sum   ? 0
-             : op == ReduceOp::max ? -std::numeric_limits<double>::infinity()
-                                   : std::numeric_limits<double>::infinity());
+    out.fill(neutral(op));
     return;
   }
   const Tensor dense = x.contiguous();

@@ -13,6 +13,13 @@ struct Sum {
     return a + b;
   }
 };
+struct Prod {
+  static constexpr float kNeutral = 1;
+  template <class T>
+  static T combine(T a, T b) {
+    return a * b;
+  }
+};
 struct Max {
   static constexpr float kNeutral = -__builtin_inff();
   template <class T>
@@ -80,6 +87,7 @@ void rows_of(const float* x, int64_t rows, int64_t stride, float* out, int64_t n
 float reduce_row(ReduceOp op, const float* x, int64_t n) {
   switch (op) {
     case ReduceOp::sum: return row_of<Sum>(x, n);
+    case ReduceOp::prod: return row_of<Prod>(x, n);
     case ReduceOp::max: return row_of<Max>(x, n);
     case ReduceOp::min: return row_of<Min>(x, n);
   }
@@ -89,6 +97,7 @@ float reduce_row(ReduceOp op, const float* x, int64_t n) {
 void reduce_rows(ReduceOp op, const float* x, int64_t rows, int64_t stride, float* out, int64_t n) {
   switch (op) {
     case ReduceOp::sum: return rows_of<Sum>(x, rows, stride, out, n);
+    case ReduceOp::prod: return rows_of<Prod>(x, rows, stride, out, n);
     case ReduceOp::max: return rows_of<Max>(x, rows, stride, out, n);
     case ReduceOp::min: return rows_of<Min>(x, rows, stride, out, n);
   }

@@ -16,15 +16,16 @@ struct Problem {
       : x(x_shape.begin(), x_shape.end()),
         y(y_shape.begin(), y_shape.end()),
         bias{w[0]},
-        strides{o.stride, o.stride},
-        dilates{o.dilation - 1, o.dilation - 1},
-        padding_begin{o.padding, o.padding} {
+        strides{o.stride.height, o.stride.width},
+        dilates{o.dilation.height - 1, o.dilation.width - 1},
+        padding_begin{o.padding.height, o.padding.width} {
     // Groups are a dimension of the weight.
     weight = o.groups == 1 ? memory::dims{w[0], w[1], w[2], w[3]}
                            : memory::dims{o.groups, w[0] / o.groups, w[1], w[2], w[3]};
     // oneDNN wants the padding that the outputs use, no more: what the stride leaves over is cut.
-    for (int i = 0; i < 2; ++i) {
-      padding_end.push_back((y[2 + i] - 1) * o.stride + o.dilation * (w[2 + i] - 1) + 1 - x[2 + i] - o.padding);
+    for (size_t i = 0; i < 2; ++i) {
+      const int64_t reach = (dilates[i] + 1) * (w[2 + static_cast<int>(i)] - 1) + 1;
+      padding_end.push_back((y[2 + i] - 1) * strides[i] + reach - x[2 + i] - padding_begin[i]);
     }
   }
 
@@ -40,8 +41,8 @@ struct Problem {
 };
 
 Key key_of(PlanKind kind, const Shape& x, const Shape& w, const Shape& y, const Conv2dOptions& o, bool bias) {
-  return Key(kind,
-             {x[0], x[1], x[2], x[3], w[0], w[2], w[3], y[2], y[3], o.stride, o.padding, o.dilation, o.groups, bias});
+  return Key(kind, {x[0], x[1], x[2], x[3], w[0], w[2], w[3], y[2], y[3], o.stride.height, o.stride.width,
+                    o.padding.height, o.padding.width, o.dilation.height, o.dilation.width, o.groups, bias});
 }
 
 dnnl::convolution_forward::primitive_desc forward_descriptor(const Problem& p, bool with_bias) {

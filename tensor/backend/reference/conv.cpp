@@ -26,7 +26,8 @@ Range valid_outputs(int64_t outputs, int64_t inputs, int64_t stride, int64_t shi
 
 // The sizes of a convolution, by the letters of ops/conv.h; C and K count the channels of one group.
 struct Sizes {
-  int64_t N, G, C, H, W, K, R, S, P, Q, stride, padding, dilation;
+  int64_t N, G, C, H, W, K, R, S, P, Q;
+  Pair2d stride, padding, dilation;
   Sizes(const Shape& x, const Shape& w, const Shape& y, const Conv2dOptions& o)
       : N(x[0]),
         G(o.groups),
@@ -46,17 +47,18 @@ struct Sizes {
   int64_t grain(int64_t channels) const { return 1 + 131072 / (1 + channels * R * S * P * Q); }
 
   // Calls f(tap, y_offset, x_offset, count) for each tap and each row of outputs that it reaches: y at y_offset + i
-  // goes with x at x_offset + i * stride, i < count.
+  // goes with x at x_offset + i * stride.width, i < count.
   template <class F>
   void for_each_row(F&& f) const {
     for (int64_t r = 0; r < R; ++r) {
-      const int64_t row_shift = r * dilation - padding;
-      const Range rows = valid_outputs(P, H, stride, row_shift);
+      const int64_t row_shift = r * dilation.height - padding.height;
+      const Range rows = valid_outputs(P, H, stride.height, row_shift);
       for (int64_t s = 0; s < S; ++s) {
-        const int64_t column_shift = s * dilation - padding;
-        const Range columns = valid_outputs(Q, W, stride, column_shift);
+        const int64_t column_shift = s * dilation.width - padding.width;
+        const Range columns = valid_outputs(Q, W, stride.width, column_shift);
         for (int64_t p = rows.begin; p < rows.end; ++p) {
-          f(r * S + s, p * Q + columns.begin, (p * stride + row_shift) * W + columns.begin * stride + column_shift,
+          f(r * S + s, p * Q + columns.begin,
+            (p * stride.height + row_shift) * W + columns.begin * stride.width + column_shift,
             columns.end - columns.begin);
         }
       }
@@ -109,7 +111,7 @@ void forward(const Sizes& z, const T* x, const T* w, const T* bias, T* y) {
         const T* image = x + ((n * z.G + group) * z.C + c) * z.H * z.W;
         const T* taps = w + (k * z.C + c) * z.R * z.S;
         z.for_each_row([&](int64_t tap, int64_t y_at, int64_t x_at, int64_t count) {
-          add_scaled_row(sums.data() + y_at, 1, taps[tap], image + x_at, z.stride, count);
+          add_scaled_row(sums.data() + y_at, 1, taps[tap], image + x_at, z.stride.width, count);
         });
       }
       store(sums, y + plane * z.P * z.Q);
@@ -129,7 +131,7 @@ void backward_input(const Sizes& z, const T* dy, const T* w, T* dx) {
         const T* gradient = dy + (image * z.K + k) * z.P * z.Q;
         const T* taps = w + ((group * z.K + k) * z.C + c) * z.R * z.S;
         z.for_each_row([&](int64_t tap, int64_t y_at, int64_t x_at, int64_t count) {
-          add_scaled_row(sums.data() + x_at, z.stride, taps[tap], gradient + y_at, 1, count);
+          add_scaled_row(sums.data() + x_at, z.stride.width, taps[tap], gradient + y_at, 1, count);
         });
       }
       store(sums, dx + plane * z.H * z.W);
@@ -150,7 +152,7 @@ void backward_weight(const Sizes& z, const T* x, const T* dy, T* dw) {
         const T* gradient = dy + (n * z.G * z.K + k) * z.P * z.Q;
         const T* image = x + ((n * z.G + group) * z.C + c) * z.H * z.W;
         z.for_each_row([&](int64_t tap, int64_t y_at, int64_t x_at, int64_t count) {
-          add_row_product(sums.data() + tap * z.Q, gradient + y_at, image + x_at, z.stride, count);
+          add_row_product(sums.data() + tap * z.Q, gradient + y_at, image + x_at, z.stride.width, count);
         });
       }
       for (int64_t tap = 0; tap < taps; ++tap) {
@@ -176,13 +178,13 @@ void conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Con
 void conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Conv2dOptions& o, Tensor& dx) {
   const Sizes z(dx.shape(), weight.shape(), dy.shape(), o);
   dispatch<kReals>("conv2d_backward_input", dx.dtype(),
-                    [&]<class T>() { backward_input(z, dy.data<T>(), weight.data<T>(), dx.mutable_data<T>()); });
+                   [&]<class T>() { backward_input(z, dy.data<T>(), weight.data<T>(), dx.mutable_data<T>()); });
 }
 
 void conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Conv2dOptions& o, Tensor& dweight) {
   const Sizes z(x.shape(), dweight.shape(), dy.shape(), o);
   dispatch<kReals>("conv2d_backward_weight", dweight.dtype(),
-                    [&]<class T>() { backward_weight(z, x.data<T>(), dy.data<T>(), dweight.mutable_data<T>()); });
+                   [&]<class T>() { backward_weight(z, x.data<T>(), dy.data<T>(), dweight.mutable_data<T>()); });
 }
 
 }  // namespace sfumato::reference
