@@ -59,9 +59,9 @@ struct Target {
   Tensor* buffer = nullptr;
   const Shape& shape() const { return parameter != nullptr ? parameter->shape() : buffer->shape(); }
   bool floating() const { return parameter != nullptr || is_floating(buffer->dtype()); }
-  void assign(const Tensor& values) const {
+  void assign(Tensor values) const {
     if (parameter != nullptr) {
-      parameter->assign(values);
+      parameter->assign(std::move(values));
     } else {
       buffer->copy_from(values);
     }
@@ -207,13 +207,21 @@ NamedTensors Module::state_dict() const {
   return all;
 }
 
-void Module::load_state_dict(std::span<const std::pair<std::string, Tensor>> tensors, std::string_view source) {
+// Where entry `index` of a state dict goes.
+struct Module::Match {
+  Target target;
+  size_t index;
+};
+
+std::vector<Module::Match> Module::match_state_dict(std::span<const std::pair<std::string, Tensor>> tensors,
+                                                    std::string_view source) {
   assign_paths(*this);
   std::map<std::string, Target> missing = targets_of(*this);
-  std::vector<std::pair<Target, const Tensor*>> matches;
+  std::vector<Match> matches;
   std::vector<std::string> unexpected, wrong;
   std::set<std::string> seen;
-  for (const auto& [name, tensor] : tensors) {
+  for (size_t index = 0; index < tensors.size(); ++index) {
+    const auto& [name, tensor] = tensors[index];
     check(seen.insert(name).second, source, ": has the name '", name, "' twice");
     const auto found = missing.find(name);
     if (found == missing.end()) {
@@ -226,7 +234,7 @@ void Module::load_state_dict(std::span<const std::pair<std::string, Tensor>> ten
     } else if (is_floating(tensor.dtype()) != target.floating()) {
       wrong.push_back(fmt::format("{} is {}", name, to_string(tensor.dtype())));
     } else {
-      matches.emplace_back(target, &tensor);
+      matches.push_back({target, index});
     }
     missing.erase(found);
   }
@@ -239,8 +247,18 @@ void Module::load_state_dict(std::span<const std::pair<std::string, Tensor>> ten
   append_list(complaints, "unexpected", unexpected);
   append_list(complaints, "wrong shape or dtype", wrong);
   check(complaints.empty(), source, ": the tensors do not fit the ", describe(), complaints);
-  for (const auto& [target, tensor] : matches) {
-    target.assign(*tensor);
+  return matches;
+}
+
+void Module::load_state_dict(std::span<const std::pair<std::string, Tensor>> tensors, std::string_view source) {
+  for (const Match& match : match_state_dict(tensors, source)) {
+    match.target.assign(tensors[match.index].second);
+  }
+}
+
+void Module::load_state_dict(NamedTensors&& tensors, std::string_view source) {
+  for (const Match& match : match_state_dict(tensors, source)) {
+    match.target.assign(std::move(tensors[match.index].second));
   }
 }
 

@@ -103,6 +103,8 @@ class Module {
   // unexpected and wrongly shaped name, and then nothing has been changed. `source` says in it where they came from.
   void load_state_dict(std::span<const std::pair<std::string, Tensor>> tensors,
                        std::string_view source = "load_state_dict");
+  // The same; parameters without values take over the memory of tensors that nobody else holds.
+  void load_state_dict(NamedTensors&& tensors, std::string_view source = "load_state_dict");
 
   // Training mode (the default) or evaluation mode, here and in all sub-modules: dropout acts only in the former.
   void train(bool on = true);
@@ -120,6 +122,8 @@ class Module {
 
  private:
   friend void assign_paths(Module& root);
+  struct Match;
+  std::vector<Match> match_state_dict(std::span<const std::pair<std::string, Tensor>> tensors, std::string_view source);
   std::optional<std::string> path_;
   bool training_ = true;
 };

@@ -2,7 +2,7 @@
 
 namespace sfumato {
 
-void Parameter::assign(const Tensor& values) {
+void Parameter::assign(Tensor values) {
   check(present_, "parameter: this one is absent and cannot be assigned");
   check(values.shape() == shape_, "parameter: has shape ", shape_, ", got values of shape ", values.shape());
   check(is_floating(values.dtype()), "parameter: values must be floating, got ", values.dtype());
@@ -10,7 +10,13 @@ void Parameter::assign(const Tensor& values) {
     Tensor own = variable_.tensor();
     own.copy_from(values);
   } else {
-    variable_ = Variable(values.dtype() == DType::bf16 ? values.to(DType::f32) : values.clone(), true);
+    const bool ours = values.storage_use_count() == 1 && values.is_contiguous() && values.storage_offset() == 0;
+    if (values.dtype() == DType::bf16) {
+      values = values.to(DType::f32);
+    } else if (!ours) {
+      values = values.clone();
+    }
+    variable_ = Variable(std::move(values), true);
   }
 }
 

@@ -43,8 +43,9 @@ class Parameter {
   const InitRule& init_rule() const { return init_; }
 
   // Copies `values` (any floating dtype) into this parameter's memory, so that a flat buffer behind it stays in use;
-  // the first time, memory of `values`' dtype is made. Throws when the shape differs.
-  void assign(const Tensor& values);
+  // the first time, memory of `values`' dtype is made, or taken over when nobody else holds it. Throws when the shape
+  // differs.
+  void assign(Tensor values);
   // Turns values into another floating dtype: new memory, and no gradient.
   void convert(DType dtype);
 

@@ -8,8 +8,7 @@ void save_state_dict(const std::filesystem::path& path, const Module& module) {
 }
 
 void load_state_dict(const std::filesystem::path& path, Module& module) {
-  const NamedTensors tensors = SafetensorsReader(path).read_all();
-  module.load_state_dict(tensors, path.string());
+  module.load_state_dict(SafetensorsReader(path).read_all(), path.string());
 }
 
 }  // namespace sfumato

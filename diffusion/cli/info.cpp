@@ -114,6 +114,9 @@ int show_plan(const InfoArguments& arguments, const Common& common) {
   if (!arguments.data.empty()) {
     data = open_data(arguments.data, {.image_size = config.image_size, .channels = config.channels});
   }
+  if (config.class_conditional && config.num_classes == 0 && data) {
+    config.num_classes = data->num_classes();
+  }
   const auto data_bytes = static_cast<double>(allocator_stats().live_bytes);
   const bool is_fashion = preset && !arguments.config.starts_with("cifar");
   const Shape sample =

@@ -6,30 +6,14 @@
 #include "diffusion/cli/exit_codes.h"
 #include "diffusion/cli/options.h"
 #include "diffusion/cli/verbs.h"
-#include "diffusion/model/network.h"
+#include "diffusion/pipeline/model_folder.h"
+#include "diffusion/pipeline/weights.h"
 #include "tensor/io/file.h"
 
 namespace sfumato::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kWeights = "diffusion_pytorch_model.safetensors";
-
-// The folder in which a network's config.json and weights lie: of a model folder, a run directory or itself.
-fs::path network_folder(const fs::path& folder) {
-  for (const fs::path& model : {folder, folder / "model"}) {
-    for (const NetworkKind& kind : network_kinds()) {
-      if (fs::exists(model / kind.folder / "config.json")) {
-        return model / kind.folder;
-      }
-    }
-  }
-  if (!fs::exists(folder / "config.json")) {
-    throw MissingInput(folder.string() + " is no model folder and no run directory: it has no config.json");
-  }
-  return folder;
-}
 
 fs::path require(const fs::path& path) {
   if (!fs::exists(path)) {
@@ -42,7 +26,7 @@ bool is_config(const fs::path& path) { return path.extension() == ".json" || pat
 
 // The file of tensors that a path means.
 fs::path tensors_of(const fs::path& path) {
-  return fs::is_directory(require(path)) ? require(network_folder(path) / kWeights) : path;
+  return fs::is_directory(require(path)) ? require(network_folder(path) / kWeightsFile) : path;
 }
 
 int inspect(const fs::path& path, InspectOptions options) {

@@ -10,27 +10,30 @@
 #include "diffusion/cli/options.h"
 #include "diffusion/cli/output.h"
 #include "diffusion/cli/verbs.h"
+#include "diffusion/pipeline/classes.h"
 #include "diffusion/pipeline/picture.h"
 #include "diffusion/pipeline/sample.h"
+#include "diffusion/samplers/table.h"
 #include "diffusion/train/progress.h"
 #include "diffusion/train/run_directory.h"
 #include "tensor/io/safetensors.h"
+#include "tensor/ops/join.h"
 #include "tensor/parallel.h"
 
 namespace sfumato::cli {
 namespace {
 
 struct SampleArguments {
-  std::string model, out, noise, spacing, prediction_type, variance_type;
+  std::string model, out, noise, prediction_type, variance_type;
   std::optional<int64_t> num;
   std::optional<bool> clip_sample;
+  std::vector<std::string> classes;
+  std::optional<double> guidance_scale;
+  std::optional<int64_t> null_label;
   SampleOptions options;
 };
 
 void override_scheduler(const SampleArguments& arguments, SchedulerConfig& scheduler) {
-  if (!arguments.spacing.empty()) {
-    scheduler.timestep_spacing = parse_timestep_spacing(arguments.spacing);
-  }
   if (!arguments.prediction_type.empty()) {
     scheduler.prediction_type = parse_prediction_type(arguments.prediction_type);
   }
@@ -53,11 +56,80 @@ Tensor read_start(const std::string& path, const DenoisingNetwork& network) {
   return x_T;
 }
 
-void write_samples(const std::string& out, const Tensor& samples) {
+// The labels that --class asks for, in its order; none where the model is to be sampled without a class.
+std::vector<int64_t> labels_asked_for(const SampleArguments& arguments, const ClassList& classes) {
+  const char* given = !arguments.classes.empty() ? "--class"
+                      : arguments.guidance_scale ? "--guidance-scale"
+                      : arguments.null_label     ? "--null-label"
+                                                 : nullptr;
+  if (classes.count == 0 && given != nullptr) {
+    throw UsageError(fmt::format("{}: this model knows no classes", given));
+  }
+  if (arguments.classes.empty() && arguments.guidance_scale) {
+    throw UsageError("--guidance-scale: say which classes with --class");
+  }
+  if (arguments.classes.empty() && classes.count > 0 && !classes.null_label) {
+    throw UsageError(
+        fmt::format("--class: this model was not trained without a class: say which, 0..{} or all", classes.count - 1));
+  }
+  std::vector<int64_t> labels;
+  for (const std::string& text : arguments.classes) {
+    if (text == "all") {
+      for (int64_t label = 0; label < classes.count; ++label) {
+        labels.push_back(label);
+      }
+    } else {
+      as_usage_error([&] { labels.push_back(classes.find(text)); });
+    }
+  }
+  return labels;
+}
+
+// Puts the classes into the options: `options.num` samples of each, or the given starts for each.
+void choose_classes(SampleArguments& arguments, const std::vector<int64_t>& asked, const ClassList& classes) {
+  SampleOptions& options = arguments.options;
+  const std::vector<int64_t> labels = asked.empty() && classes.null_label ? std::vector{*classes.null_label} : asked;
+  if (labels.empty()) {
+    return;
+  }
+  options.labels = labels_by_class(labels, options.num);
+  if (options.x_T.defined()) {
+    options.x_T = cat(std::vector<Tensor>(labels.size(), options.x_T), 0);
+  }
+  options.num = options.labels.numel();
+  options.guidance_scale = arguments.guidance_scale.value_or(1);
+  options.null_label = classes.null_label;
+  if (options.guidance_scale != 1 && !options.null_label) {
+    throw UsageError("--guidance-scale: the model folder does not say which label means no class (--null-label does)");
+  }
+}
+
+// What the model folder says of its classes, and --null-label of the label that is none of them.
+ClassList classes_of(const SampleArguments& arguments, const DenoisingNetwork& network) {
+  ClassList classes = load_classes(arguments.model, network);
+  if (arguments.null_label && classes.count > 0) {
+    if (*arguments.null_label >= network.num_classes()) {
+      throw UsageError(fmt::format("--null-label {}: the model's labels are 0..{}", *arguments.null_label,
+                                   network.num_classes() - 1));
+    }
+    classes.null_label = arguments.null_label;
+  }
+  return classes;
+}
+
+std::vector<std::string> sampler_names() {
+  std::vector<std::string> names;
+  for (const NamedSampler& sampler : named_samplers()) {
+    names.emplace_back(sampler.name);
+  }
+  return names;
+}
+
+void write_samples(const std::string& out, const Tensor& samples, int64_t columns) {
   if (out.ends_with(".safetensors")) {
     save_safetensors(out, {{"samples", samples}});
   } else {
-    save_picture(out, samples);
+    save_picture(out, samples, /*data=*/nullptr, columns);
   }
 }
 
@@ -71,12 +143,21 @@ int sample(SampleArguments arguments, const Common& common) {
   if (const int64_t all = pipeline.scheduler.schedule.num_train_timesteps; arguments.options.steps > all) {
     throw UsageError(fmt::format("--steps {}: the model has {} timesteps", arguments.options.steps, all));
   }
-  arguments.options.num = arguments.num.value_or(sample.rank() == 1 ? 2000 : 16);
+  const ClassList classes = classes_of(arguments, *pipeline.network);
+  const std::vector<int64_t> labels = labels_asked_for(arguments, classes);
+  const bool several = labels.size() > 1;
+  const std::string& sampler = arguments.options.sampler;
+  if (arguments.options.spacing == "karras" && (sampler.empty() || sampler == "ddpm" || sampler == "ddim")) {
+    throw UsageError("--spacing karras: ddpm and ddim visit whole timesteps; it is for the other samplers");
+  }
+  arguments.options.num = arguments.num.value_or(sample.rank() == 1 ? 2000 : several ? 8 : 16);
   override_scheduler(arguments, pipeline.scheduler);
   if (!arguments.noise.empty()) {
     arguments.options.x_T = read_start(arguments.noise, *pipeline.network);
     arguments.options.num = arguments.options.x_T.size(0);
   }
+  const int64_t per_class = arguments.options.num;
+  choose_classes(arguments, labels, classes);
   std::optional<Progress> progress;
   arguments.options.progress = [&](int64_t done, int64_t total) {
     if (!progress) {
@@ -88,10 +169,14 @@ int sample(SampleArguments arguments, const Common& common) {
   if (progress) {
     progress->finish();
   }
-  write_samples(arguments.out, samples);
+  write_samples(arguments.out, samples, several ? per_class : 0);
   std::fputs(fmt::format("{}: {} samples\n", arguments.out, samples.size(0)).c_str(), stderr);
   if (common.json) {
-    std::puts(nlohmann::json{{"out", arguments.out}, {"num", samples.size(0)}}.dump().c_str());
+    nlohmann::json result{{"out", arguments.out}, {"num", samples.size(0)}};
+    if (!labels.empty()) {
+      result["classes"] = labels;
+    }
+    std::puts(result.dump().c_str());
   }
   return kOk;
 }
@@ -110,22 +195,38 @@ Verb add_sample(CLI::App& app, Common& common) {
       ->type_name("FILE")
       ->required()
       ->check(ends_in({".png", ".svg", ".safetensors"}));
-  auto* num = verb->add_option("--num", arguments->num, "How many images (default 16) or points (2000)")
+  auto* num = verb->add_option("--num", arguments->num,
+                               "How many images (default 16; of each class 8) or points (2000); with --class, of each")
                   ->check(whole_number(1));
   verb->add_option("--noise", arguments->noise, "safetensors file whose tensor x_T (N, C, H, W) is the start")
       ->type_name("FILE")
       ->excludes(num);
+  const char* conditional = "Of a class-conditional model";
+  verb->add_option("--class", arguments->classes,
+                   "A class by number or name, or all; may be given again. Several make a row of the picture each")
+      ->type_name("CLASS")
+      ->group(conditional);
+  verb->add_option("--guidance-scale", arguments->guidance_scale,
+                   "Classifier-free guidance: 1 (default) none, more exaggerates the class (2 to 4 are usual)")
+      ->type_name("W")
+      ->check(real_number(0))
+      ->group(conditional);
+  verb->add_option("--null-label", arguments->null_label,
+                   "The label that means no class, where the model folder does not say")
+      ->check(whole_number(0))
+      ->group(conditional);
   verb->add_option("--seed", arguments->options.seed, "Image i depends on the seed and i alone (default 0)")
       ->check(whole_number(0));
   verb->add_option("--sampler", arguments->options.sampler, "Default: what the model's scheduler says")
-      ->check(CLI::IsMember({"ddpm", "ddim"}));
-  verb->add_option("--steps", arguments->options.steps, "Network evaluations (default: 50 for ddim, all for ddpm)")
+      ->check(CLI::IsMember(sampler_names()));
+  verb->add_option("--steps", arguments->options.steps, "Steps (default: the sampler's; all for ddpm, 50 for ddim)")
       ->check(whole_number(1));
   verb->add_option("--eta", arguments->options.eta, "Noise of ddim: 0 (default) none, 1 as much as ddpm")
       ->check(real_number(0, 1));
   const char* scheduler = "In place of the model's scheduler configuration";
-  verb->add_option("--spacing", arguments->spacing, "Which timesteps fewer steps visit")
-      ->check(CLI::IsMember({"leading", "trailing", "linspace"}))
+  verb->add_option("--spacing", arguments->options.spacing,
+                   "Which timesteps fewer steps visit (karras: not of ddpm and ddim)")
+      ->check(CLI::IsMember({"leading", "trailing", "linspace", "karras"}))
       ->group(scheduler);
   verb->add_option("--prediction-type", arguments->prediction_type, "What the network's output means")
       ->check(CLI::IsMember({"epsilon", "sample", "v_prediction"}))
@@ -146,7 +247,10 @@ Verb add_sample(CLI::App& app, Common& common) {
   sfumato sample --model runs/fashion/model --num 100 --sampler ddim --steps 50 --seed 7 --out grid.png
   sfumato sample --model runs/fashion/model --num 2000 --out samples.safetensors
   sfumato sample --model runs/swissroll/model --num 5000 --out points.svg
+  sfumato sample --model runs/fashion/model --sampler dpm++2m --steps 20 --spacing karras --out fast.png
   sfumato sample --model runs/fashion/model --noise x_T.safetensors --steps 10 --out y.safetensors
+  sfumato sample --model runs/classes/model --class all --num 10 --guidance-scale 2 --out classes.png
+  sfumato sample --model runs/classes/model --class Sneaker --class 9 --out shoes.png
 
 The model's scheduler configuration gives the defaults; flags override it.)");
   return [arguments, &common] {

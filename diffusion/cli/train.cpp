@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "diffusion/cli/exit_codes.h"
 #include "diffusion/cli/options.h"
@@ -12,7 +13,9 @@
 #include "diffusion/data/open.h"
 #include "diffusion/pipeline/picture.h"
 #include "diffusion/pipeline/sample.h"
+#include "diffusion/train/checkpoint_writer.h"
 #include "diffusion/train/config.h"
+#include "diffusion/train/environment.h"
 #include "diffusion/train/progress.h"
 #include "diffusion/train/run_directory.h"
 #include "diffusion/train/signals.h"
@@ -34,7 +37,7 @@ struct TrainArguments {
   std::vector<std::string> assignments;
   std::optional<int64_t> steps, seed;
   double time_limit_minutes = 0;
-  bool resume = false, force = false;
+  bool resume = false, force = false, allow_mismatch = false;
 };
 
 TrainConfig resolve_config(const TrainArguments& arguments) {
@@ -69,6 +72,7 @@ class TrainCommand {
       return kOk;
     }
     dataset_ = open_data();
+    resolve_classes();
     trainer_ = std::make_unique<Trainer>(config_, dataset_->sample_shape());
     prepare_directory();
     install_stop_handlers();
@@ -94,10 +98,50 @@ class TrainCommand {
     return data;
   }
 
+  // What the configuration leaves to the data: the number of classes.
+  void resolve_classes() {
+    if (!config_.class_conditional) {
+      return;
+    }
+    if (!dataset_->has_labels()) {
+      throw ConfigError("class_conditional = true, but '" + arguments_.data + "' has no labels");
+    }
+    const int64_t classes = dataset_->num_classes();
+    if (config_.num_classes != 0 && config_.num_classes < classes) {
+      throw ConfigError(fmt::format("num_classes = {}, but '{}' has {} classes (0 takes the number from the data)",
+                                    config_.num_classes, arguments_.data, classes));
+    }
+    config_.num_classes = std::max(config_.num_classes, classes);
+  }
+
+  // The classes as the model folder tells them.
+  ClassList class_list() const {
+    if (!config_.class_conditional) {
+      return {};
+    }
+    ClassList classes{.count = config_.num_classes, .names = dataset_->class_names()};
+    if (static_cast<int64_t>(classes.names.size()) != classes.count) {
+      classes.names.clear();
+    }
+    if (config_.label_dropout > 0) {
+      classes.null_label = config_.null_label();
+    }
+    return classes;
+  }
+
   // The model is there and was made by this configuration.
   bool is_finished() const {
     return std::filesystem::exists(run_.model()) && std::filesystem::exists(run_.config()) &&
-           first_difference(saved_config(), config_.to_json()).empty();
+           first_difference(saved_config(), like_saved(config_).to_json()).empty();
+  }
+
+  // With the number of classes that the run found in its data, where this call leaves it to them.
+  TrainConfig like_saved(TrainConfig wanted) const {
+    if (wanted.class_conditional && wanted.num_classes == 0) {
+      const auto saved = nlohmann::json::parse(saved_config());
+      wanted.num_classes = saved.value("num_classes", int64_t{0});
+    }
+    return wanted;
   }
 
   // The resolved configuration that the run was made with.
@@ -115,12 +159,27 @@ class TrainCommand {
     }
     if (arguments_.resume && std::filesystem::exists(run_.config())) {
       require_same_config();
-      if (run_.load_newest(*trainer_, [&](const std::string& text) { say("warning: " + text); })) {
-        say(fmt::format("resuming {} at step {}", arguments_.out, trainer_->step_count()));
-      }
+      load_checkpoint();
       run_.truncate_metrics(trainer_->step_count());
     }
     run_.create(config_);
+  }
+
+  void load_checkpoint() {
+    const auto newest = run_.checkpoints().load_newest([&](const std::string& text) { say("warning: " + text); });
+    if (!newest) {
+      return;
+    }
+    if (const std::string difference = first_difference(newest->environment, environment_json()); !difference.empty()) {
+      if (!arguments_.allow_mismatch) {
+        throw ConfigError("--resume: the checkpoint of step " + std::to_string(newest->step) +
+                          " was written under other conditions, so the bits would differ: " + difference +
+                          " (--allow-mismatch goes on all the same)");
+      }
+      say("warning: resuming under other conditions, the bits will differ: " + difference);
+    }
+    trainer_->load(*newest);
+    say(fmt::format("resuming {} at step {}", arguments_.out, trainer_->step_count()));
   }
 
   // Only `steps` may differ, and only where the learning rate does not depend on it.
@@ -146,13 +205,15 @@ class TrainCommand {
                                  .first_step = trainer_->step_count(),
                                  .horizontal_flip = config_.horizontal_flip});
     std::ofstream metrics(run_.metrics(), std::ios::app);
+    CheckpointWriter writer(run_.checkpoints(), checkpoint_policy());
     Progress progress("train", config_.steps, trainer_->step_count(), config_.batch_size,
                       dataset_->sample_shape().rank() > 1 ? "images" : "points");
     const auto start = std::chrono::steady_clock::now();
     int skipped_in_a_row = 0;
     bool learned = trainer_->step_count() == config_.steps;
     while (trainer_->step_count() < config_.steps) {
-      const StepResult result = trainer_->step(loader.next().images);
+      const Batch batch = loader.next();
+      const StepResult result = trainer_->step(batch.images, config_.class_conditional ? batch.labels : Tensor());
       log(metrics, result, progress);
       skipped_in_a_row = result.skipped ? skipped_in_a_row + 1 : 0;
       learned |= !result.skipped;
@@ -166,10 +227,14 @@ class TrainCommand {
         save_samples(result.step);
       }
       if (const int signal = stop_signal(); signal != 0 && result.step < config_.steps) {
+        wait_for(writer, progress);
         return stop(signal, progress);
       }
       if (due(config_.checkpoint_every, result.step)) {
-        run_.save_checkpoint(*trainer_, config_.checkpoint_keep);
+        writer.save(trainer_->checkpoint());
+      }
+      if (const auto problem = writer.problem()) {
+        progress.message("warning: no checkpoint, training goes on: " + *problem);
       }
       const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
       if (arguments_.time_limit_minutes > 0 && elapsed.count() > arguments_.time_limit_minutes * 60 &&
@@ -179,6 +244,7 @@ class TrainCommand {
         break;
       }
     }
+    wait_for(writer, progress);
     progress.finish();
     if (!learned) {
       say("sfumato: diverged: loss or gradient not finite in every step");
@@ -210,27 +276,50 @@ class TrainCommand {
   void save_samples(int64_t step) {
     const EmaScope scope(trainer_->ema());
     trainer_->network().eval();
-    const Tensor samples = draw_samples(trainer_->network(), config_.scheduler_config(),
-                                        {.num = config_.sample_num,
-                                         .sampler = "ddim",
-                                         .steps = config_.sample_steps,
-                                         .seed = static_cast<uint64_t>(config_.seed)});
+    SampleOptions options{.num = config_.sample_num,
+                          .sampler = "ddim",
+                          .steps = config_.sample_steps,
+                          .seed = static_cast<uint64_t>(config_.seed)};
+    int64_t columns = 0;
+    if (config_.class_conditional) {  // a row for each class
+      std::vector<int64_t> classes(static_cast<size_t>(std::min(config_.num_classes, config_.sample_num)));
+      std::iota(classes.begin(), classes.end(), 0);
+      columns = config_.sample_num / static_cast<int64_t>(classes.size());
+      options.labels = labels_by_class(classes, columns);
+      options.num = options.labels.numel();
+    }
+    const Tensor samples = draw_samples(trainer_->network(), config_.scheduler_config(), options);
     trainer_->network().train();
-    save_picture(run_.samples() / fmt::format("step-{}.png", step), samples, dataset_.get());
+    save_picture(run_.samples() / fmt::format("step-{}.png", step), samples, dataset_.get(), columns);
   }
+
+  CheckpointPolicy checkpoint_policy() const {
+    return {.keep = config_.checkpoint_keep, .keep_every = config_.checkpoint_keep_every};
+  }
+
+  // Lets the writer finish; what it failed with is said, and the save that follows will tell whether it lasts.
+  static void wait_for(CheckpointWriter& writer, Progress& progress) {
+    try {
+      writer.wait();
+    } catch (const std::exception& error) {
+      progress.message(std::string("warning: no checkpoint: ") + error.what());
+    }
+  }
+
+  void save_checkpoint_now() { run_.checkpoints().save(trainer_->checkpoint(), checkpoint_policy()); }
 
   int stop(int signal, Progress& progress) {
     progress.finish();
-    run_.save_checkpoint(*trainer_, config_.checkpoint_keep);
+    save_checkpoint_now();
     say(fmt::format("stopped after step {}; the same command with --resume goes on from there",
                     trainer_->step_count()));
     return signal == SIGINT ? kInterrupted : kPreempted;
   }
 
   void finish() {
-    run_.save_checkpoint(*trainer_, config_.checkpoint_keep);
+    save_checkpoint_now();
     save_pipeline(run_.model(), trainer_->network(), trainer_->ema().as_state_dict(trainer_->network()),
-                  config_.scheduler_config());
+                  config_.scheduler_config(), class_list());
     const size_t peak = allocator_stats().peak_bytes;
     say(fmt::format("model written to {} (peak tensor memory {:.3f} GiB)", run_.model().string(),
                     static_cast<double>(peak) / static_cast<double>(1 << 30)));
@@ -288,6 +377,8 @@ Verb add_train(CLI::App& app, Common& common) {
       ->group("Configuration");
   verb->add_flag("--resume", arguments->resume, "Go on with the run in --out, or start it");
   verb->add_flag("--force", arguments->force, "Replace the run in --out; with --resume it is without effect");
+  verb->add_flag("--allow-mismatch", arguments->allow_mismatch,
+                 "Let --resume go on with other threads, instruction set or library versions");
   verb->add_option("--time-limit", arguments->time_limit_minutes,
                    "Stop training after so many minutes and finish with what was learned")
       ->type_name("MINUTES")
@@ -296,6 +387,7 @@ Verb add_train(CLI::App& app, Common& common) {
   verb->footer(R"(Examples:
   sfumato train --preset fashion-small --data fashion-mnist --out runs/fashion
   sfumato train --preset fashion-small --data fashion-mnist --out runs/fashion --resume
+  sfumato train --preset fashion-small-class --data fashion-mnist --out runs/classes
   sfumato train --preset swissroll --data swissroll --out runs/swissroll
   sfumato train --config my.toml --data ~/mnist --out runs/mnist --set batch_size=64 --set unet.dropout=0.1
 

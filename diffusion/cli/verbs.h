@@ -22,6 +22,7 @@ Verb add_train(CLI::App& app, Common& common);
 Verb add_sample(CLI::App& app, Common& common);
 Verb add_forward(CLI::App& app, Common& common);
 Verb add_inspect(CLI::App& app, Common& common);
+Verb add_convert(CLI::App& app, Common& common);
 Verb add_info(CLI::App& app, Common& common);
 Verb add_completion(CLI::App& app, Common& common);
 

@@ -40,7 +40,8 @@ std::unordered_map<const Module*, Work> work_by_module(DenoisingNetwork& network
     own.bytes += cost.bytes;
   });
   const NoGradGuard no_grad;
-  network(Tensor::empty(shape), Tensor::empty({batch}));
+  const Tensor labels = network.num_classes() > 0 ? Tensor::empty({batch}, DType::i64) : Tensor();
+  network(Tensor::empty(shape), Tensor::empty({batch}), labels);
   return work;
 }
 

@@ -14,9 +14,8 @@ struct MlpField {
 };
 
 constexpr MlpField kFields[] = {
-    {"depth", &MlpConfig::depth},
-    {"sample_dim", &MlpConfig::sample_dim},
-    {"time_embedding_dim", &MlpConfig::time_embedding_dim},
+    {"depth", &MlpConfig::depth},           {"num_classes", &MlpConfig::num_classes},
+    {"sample_dim", &MlpConfig::sample_dim}, {"time_embedding_dim", &MlpConfig::time_embedding_dim},
     {"width", &MlpConfig::width},
 };
 
@@ -33,12 +32,16 @@ void MlpConfig::validate() const {
   check(depth >= 0 && depth <= 1000, "mlp: depth must be in 0..1000, got ", depth);
   check(time_embedding_dim >= 4 && time_embedding_dim <= 65536 && time_embedding_dim % 2 == 0,
         "mlp: time_embedding_dim must be even and in 4..65536, got ", time_embedding_dim);
+  check(num_classes >= 0 && num_classes <= 65536, "mlp: num_classes must be in 0..65536, got ", num_classes);
 }
 
 std::string MlpConfig::to_json() const {
   Json json{{"_class_name", "MlpDenoiser"}};
   for (const MlpField& field : kFields) {
     json[field.key] = this->*field.value;
+  }
+  if (num_classes == 0) {
+    json.erase("num_classes");
   }
   return json.dump(2) + "\n";
 }
@@ -66,23 +69,26 @@ MlpDenoiser::MlpDenoiser(const MlpConfig& config)
       time_embedding(config.time_embedding_dim, config.width),
       linear_in(config.sample_dim, config.width),
       linear_out(config.width, config.sample_dim, /*bias=*/true, Init::zeros) {
+  if (config.num_classes > 0) {
+    class_embedding.emplace(config.num_classes, config.width);
+  }
   for (int64_t i = 0; i < config.depth; ++i) {
     blocks.emplace_back(config.width);
   }
 }
 
 void MlpDenoiser::visit(Visitor& v) {
-  v("time_embedding", time_embedding)("linear_in", linear_in)("blocks", blocks)("linear_out", linear_out);
+  v("time_embedding", time_embedding)("class_embedding", class_embedding)("linear_in", linear_in)("blocks", blocks)(
+      "linear_out", linear_out);
 }
 
-Variable MlpDenoiser::operator()(const Variable& x, const Tensor& t) const {
-  const ModuleScope at_work(*this);
+Variable MlpDenoiser::forward(const Variable& x, const Tensor& t, const Tensor& labels) const {
   check(x.dim() == 2 && x.size(1) == config_.sample_dim, "mlp: the input must be (N, ", config_.sample_dim, "), got ",
         x.shape());
-  check(t.dim() == 1 && t.numel() == x.size(0), "mlp: t must be (", x.size(0), "), got ", t.shape());
   const Tensor features =
       timestep_embedding(t, config_.time_embedding_dim, /*flip_sin_to_cos=*/false, /*freq_shift=*/1, x.dtype());
-  const Variable emb = silu(time_embedding(features));
+  const Variable time = time_embedding(features);
+  const Variable emb = silu(class_embedding ? time + (*class_embedding)(labels) : time);
   Variable h = linear_in(x);
   for (const MlpBlock& block : blocks) {
     h = block(h, emb);

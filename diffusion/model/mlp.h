@@ -5,7 +5,7 @@
 //   initialize(net, /*seed=*/0);
 //   Variable eps = net(x_t, t);          // x_t (N, 2), t (N) in 0..T-1 -> (N, 2)
 //
-//   t -> sinusoids -> Linear -> SiLU -> Linear -> SiLU -> emb
+//   t -> sinusoids -> Linear -> SiLU -> Linear (+ class_embedding[label]) -> SiLU -> emb
 //   x -> linear_in -> [ h + linear_2(SiLU(linear_1(SiLU(h)) + time_proj(emb))) ] x depth -> SiLU -> linear_out
 #pragma once
 
@@ -20,6 +20,7 @@ struct MlpConfig {
   int64_t width = 128;
   int64_t depth = 3;                // residual blocks
   int64_t time_embedding_dim = 64;  // sinusoids, an even number
+  int64_t num_classes = 0;          // labels that it is told; 0: none, and then no field of config.json
 
   // Throws Error naming the first rule that the fields break.
   void validate() const;
@@ -47,18 +48,22 @@ class MlpDenoiser : public DenoisingNetwork {
  public:
   // Throws Error when the configuration is not consistent.
   explicit MlpDenoiser(const MlpConfig& config);
-  Variable operator()(const Variable& x, const Tensor& t) const override;
   Shape sample_shape() const override { return {config_.sample_dim}; }
+  int64_t num_classes() const override { return config_.num_classes; }
   std::string class_name() const override { return "MlpDenoiser"; }
   std::string config_json() const override { return config_.to_json(); }
   void visit(Visitor& v) override;
   const MlpConfig& config() const { return config_; }
+
+ protected:
+  Variable forward(const Variable& x, const Tensor& t, const Tensor& labels) const override;
 
  private:
   MlpConfig config_;
 
  public:
   TimestepEmbedding time_embedding;
+  std::optional<Embedding> class_embedding;
   Linear linear_in;
   ModuleList<MlpBlock> blocks;
   Linear linear_out;

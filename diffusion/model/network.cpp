@@ -4,6 +4,7 @@
 
 #include "diffusion/model/mlp.h"
 #include "diffusion/model/unet.h"
+#include "tensor/dry_run.h"
 
 namespace sfumato {
 namespace {
@@ -19,6 +20,32 @@ constexpr NetworkKind kKinds[] = {
 };
 
 }  // namespace
+
+Variable DenoisingNetwork::operator()(const Variable& x, const Tensor& t, const Tensor& labels) const {
+  const ModuleScope at_work(*this);
+  check(x.dim() >= 1 && t.dim() == 1 && t.numel() == x.size(0), class_name(), ": t must be (",
+        x.dim() >= 1 ? x.size(0) : 0, "), got ", t.shape());
+  check_labels(labels, x.size(0));
+  return forward(x, t, labels);
+}
+
+void DenoisingNetwork::check_labels(const Tensor& labels, int64_t batch) const {
+  const int64_t classes = num_classes();
+  if (classes == 0) {
+    check(!labels.defined(), class_name(), ": this network takes no labels");
+    return;
+  }
+  check(labels.defined(), class_name(), ": labels are missing: this network tells ", classes, " classes apart");
+  check(labels.dtype() == DType::i64 && labels.shape() == Shape{batch}, class_name(), ": labels must be i64 (", batch,
+        "), got ", labels.dtype(), " ", labels.shape());
+  if (dry_run()) {
+    return;  // there are no values
+  }
+  for (const double label : labels.to_vector()) {
+    check(label >= 0 && label < static_cast<double>(classes), class_name(), ": label ", label, " is not in 0..",
+          classes - 1);
+  }
+}
 
 std::span<const NetworkKind> network_kinds() { return kKinds; }
 

@@ -1,6 +1,11 @@
 #include "diffusion/model/time_embedding.h"
 
 #include <cmath>
+#include <numbers>
+
+#include "tensor/dry_run.h"
+#include "tensor/ops/elementwise.h"
+#include "tensor/random.h"
 
 namespace sfumato {
 
@@ -23,6 +28,30 @@ Tensor timestep_embedding(const Tensor& t, int64_t width, bool flip_sin_to_cos, 
     row += width;
   }
   return features.to(dtype);
+}
+
+Tensor fourier_embedding(const Tensor& t, const Tensor& frequencies, DType dtype) {
+  check(t.dim() == 1, "fourier_embedding: t must be (N), got ", t.shape());
+  check(frequencies.dim() == 1, "fourier_embedding: frequencies must be (K), got ", frequencies.shape());
+  const std::vector<double> times = t.to_vector(), w = frequencies.to_vector();
+  const auto half = static_cast<int64_t>(w.size());
+  Tensor features = Tensor::empty({t.numel(), 2 * half}, DType::f64);
+  double* row = features.mutable_data<double>();
+  for (const double time : times) {
+    check(time > 0 || dry_run(), "fourier_embedding: takes the logarithm of t, which must be positive, got ", time);
+    const double turn = 2 * std::numbers::pi * std::log(time);
+    for (size_t i = 0; i < w.size(); ++i) {
+      row[i] = std::sin(turn * w[i]);
+      row[w.size() + i] = std::cos(turn * w[i]);
+    }
+    row += 2 * half;
+  }
+  return features.to(dtype);
+}
+
+FourierFeatures::FourierFeatures(int64_t count, double scale) {
+  const RandomScope any_seed({});
+  weight = mul(randn({count}, RandomStream::of("init", "fourier-frequencies")), scale);
 }
 
 }  // namespace sfumato

@@ -1,78 +1,9 @@
+// The U-Net as a whole: embeddings, the way down, the middle, the way up.
 #include "diffusion/model/unet.h"
 
+#include "tensor/dry_run.h"
+
 namespace sfumato {
-
-DownBlock::DownBlock(int64_t in, int64_t out, bool attention, bool downsample, const UNetConfig& config) {
-  for (int64_t i = 0; i < config.layers_per_block; ++i) {
-    resnets.emplace_back(i == 0 ? in : out, out, config);
-    if (attention) {
-      attentions.emplace_back(out, config);
-    }
-  }
-  if (downsample) {
-    downsamplers.emplace_back(out, config);
-  }
-}
-
-Variable DownBlock::operator()(Variable h, const Variable& emb, std::vector<Variable>& skips) const {
-  const ModuleScope at_work(*this);
-  for (size_t i = 0; i < resnets.size(); ++i) {
-    h = resnets[i](h, emb);
-    if (!attentions.empty()) {
-      h = attentions[i](h);
-    }
-    skips.push_back(h);
-  }
-  for (const Downsample& downsample : downsamplers) {
-    h = downsample(h);
-    skips.push_back(h);
-  }
-  return h;
-}
-
-MidBlock::MidBlock(int64_t channels, const UNetConfig& config) {
-  resnets.emplace_back(channels, channels, config);
-  resnets.emplace_back(channels, channels, config);
-  attentions.emplace_back(channels, config);
-}
-
-Variable MidBlock::operator()(const Variable& h, const Variable& emb) const {
-  const ModuleScope at_work(*this);
-  return resnets[1](attentions[0](resnets[0](h, emb)), emb);
-}
-
-UpBlock::UpBlock(int64_t in,
-                 int64_t out,
-                 std::vector<int64_t> skip_channels,
-                 bool attention,
-                 bool upsample,
-                 const UNetConfig& config) {
-  for (size_t i = 0; i < skip_channels.size(); ++i) {
-    resnets.emplace_back((i == 0 ? in : out) + skip_channels[i], out, config);
-    if (attention) {
-      attentions.emplace_back(out, config);
-    }
-  }
-  if (upsample) {
-    upsamplers.emplace_back(out);
-  }
-}
-
-Variable UpBlock::operator()(Variable h, const Variable& emb, std::vector<Variable>& skips) const {
-  const ModuleScope at_work(*this);
-  for (size_t i = 0; i < resnets.size(); ++i) {
-    h = resnets[i](cat({h, skips.back()}, 1), emb);
-    skips.pop_back();
-    if (!attentions.empty()) {
-      h = attentions[i](h);
-    }
-  }
-  for (const UpsampleBlock& upsample : upsamplers) {
-    h = upsample(h);
-  }
-  return h;
-}
-
 namespace {
 
 UNetConfig validated(const UNetConfig& config) {
@@ -85,55 +16,100 @@ UNetConfig validated(const UNetConfig& config) {
 UNet::UNet(const UNetConfig& config)
     : config_(validated(config)),
       conv_in(config.in_channels, config.block_out_channels.front(), 3, {.padding = 1}),
-      time_embedding(config.block_out_channels.front(), 4 * config.block_out_channels.front()),
-      mid_block(config.block_out_channels.back(), config),
+      time_embedding(config.time_features(), config.time_width()),
       conv_norm_out(config.norm_num_groups, config.block_out_channels.front(), config.norm_eps),
       conv_out(config.block_out_channels.front(), config.out_channels, 3, {.padding = 1}, /*bias=*/true, Init::zeros) {
+  if (config.fourier()) {
+    time_proj.emplace(config.block_out_channels.front());
+  }
+  if (config.num_classes() > 0) {
+    class_rows.emplace(config.num_classes(), config.time_width());
+  } else if (config.class_embed_type == "timestep") {
+    class_mlp.emplace(config.time_features(), config.time_width());
+  }
   const auto& widths = config.block_out_channels;
-  const size_t levels = widths.size();
+  const size_t levels = config.levels();
   std::vector<int64_t> skips{widths[0]};  // as they will be pushed on the way down
   int64_t channels = widths[0];
   for (size_t level = 0; level < levels; ++level) {
     const bool last = level + 1 == levels;
-    down_blocks.emplace_back(channels, widths[level], config.attention[level], !last, config);
+    down_blocks.emplace_back(channels, widths[level], config.down_level(level), !last, config);
     channels = widths[level];
     skips.insert(skips.end(), static_cast<size_t>(config.layers_per_block + (last ? 0 : 1)), channels);
   }
-  for (size_t level = levels; level-- > 0;) {
+  if (config.mid_block_type) {
+    mid_block.emplace(channels, config);
+  }
+  for (size_t i = 0; i < levels; ++i) {
     const auto count = static_cast<std::ptrdiff_t>(config.layers_per_block + 1);
     const std::vector<int64_t> taken(skips.rbegin(), skips.rbegin() + count);
     skips.resize(skips.size() - static_cast<size_t>(count));
-    up_blocks.emplace_back(channels, widths[level], taken, config.attention[level], level > 0, config);
-    channels = widths[level];
+    const int64_t width = widths[levels - 1 - i];
+    up_blocks.emplace_back(channels, width, taken, config.up_level(i), i + 1 < levels, config);
+    channels = width;
   }
 }
 
 void UNet::visit(Visitor& v) {
-  v("conv_in", conv_in)("time_embedding", time_embedding)("down_blocks", down_blocks)("mid_block", mid_block);
+  v("conv_in", conv_in)("time_proj", time_proj)("time_embedding", time_embedding);
+  v("class_embedding", class_rows)("class_embedding", class_mlp);
+  v("down_blocks", down_blocks)("mid_block", mid_block);
   v("up_blocks", up_blocks)("conv_norm_out", conv_norm_out)("conv_out", conv_out);
 }
 
-Variable UNet::operator()(const Variable& x, const Tensor& t) const {
-  const ModuleScope at_work(*this);
+void UNet::check_labels(const Tensor& labels, int64_t batch) const {
+  if (!config_.class_embed_type) {
+    DenoisingNetwork::check_labels(labels, batch);
+    return;
+  }
+  if (dry_run() && !labels.defined()) {
+    return;
+  }
+  const bool vectors = config_.class_embed_type == "identity";
+  const Shape wanted = vectors ? Shape{batch, config_.time_width()} : Shape{batch};
+  check(labels.defined(), "unet: labels are missing: class_embed_type '", *config_.class_embed_type, "' wants ",
+        wanted);
+  check(labels.shape() == wanted, "unet: labels must be ", wanted, " for class_embed_type '", *config_.class_embed_type,
+        "', got ", labels.shape());
+}
+
+Tensor UNet::time_features(const Tensor& t, DType dtype) const {
+  if (time_proj) {
+    return (*time_proj)(t, dtype);
+  }
+  return timestep_embedding(t, config_.block_out_channels.front(), config_.flip_sin_to_cos, config_.freq_shift, dtype);
+}
+
+Variable UNet::embedding(const Tensor& t, const Tensor& labels, DType dtype) const {
+  Variable emb = time_embedding(time_features(t, dtype));
+  if (labels.defined()) {
+    emb = emb + (class_rows  ? (*class_rows)(labels)
+                 : class_mlp ? (*class_mlp)(time_features(labels, dtype))
+                             : Variable(labels.to(dtype)));
+  }
+  return activate(parse_activation(config_.act_fn), emb);
+}
+
+Variable UNet::forward(const Variable& x, const Tensor& t, const Tensor& labels) const {
   check(x.dim() == 4 && x.size(1) == config_.in_channels, "unet: the input must be (N, ", config_.in_channels,
         ", H, W), got ", x.shape());
   const int64_t stride = config_.total_stride();
   check(x.size(2) % stride == 0 && x.size(3) % stride == 0, "unet: height and width must be divisible by ", stride,
-        " (", config_.block_out_channels.size(), " levels), got ", x.size(2), " x ", x.size(3));
-  check(t.dim() == 1 && t.numel() == x.size(0), "unet: t must be (", x.size(0), "), got ", t.shape());
-  const Tensor features =
-      timestep_embedding(t, config_.block_out_channels.front(), config_.flip_sin_to_cos, config_.freq_shift, x.dtype());
-  const Variable emb = silu(time_embedding(features));
-  Variable h = conv_in(x);
+        " (", config_.levels(), " levels), got ", x.size(2), " x ", x.size(3));
+  const Variable emb = embedding(t, labels, x.dtype());
+  Variable h = conv_in(config_.center_input_sample ? affine(x, 2, -1) : x);
   std::vector<Variable> skips{h};
   for (const DownBlock& block : down_blocks) {
     h = block(std::move(h), emb, skips);
   }
-  h = mid_block(h, emb);
+  if (mid_block) {
+    h = (*mid_block)(h, emb);
+  }
   for (const UpBlock& block : up_blocks) {
     h = block(std::move(h), emb, skips);
   }
-  return conv_out(conv_norm_out.forward_silu(h));
+  h = conv_out(conv_norm_out.forward_silu(h));
+  return config_.fourier() ? h / reshape(t.to(x.dtype()), {x.size(0), 1, 1, 1}) : h;
 }
 
 }  // namespace sfumato

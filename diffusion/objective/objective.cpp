@@ -30,7 +30,7 @@ Tensor loss_weights(
     if (gamma == 0) return 1.0;
     const double weight = std::min(snr, gamma);
     switch (type) {
-      case PredictionType::epsilon: return weight / snr;
+      case PredictionType::epsilon: return snr < gamma ? 1.0 : gamma / snr;  // also without any signal
       case PredictionType::sample: return weight;
       case PredictionType::v_prediction: return weight / (snr + 1);
     }

@@ -34,13 +34,13 @@ void check_picture(const std::filesystem::path& path, const Shape& sample) {
         " cannot be drawn: images (C, H, W) and points (2) can");
 }
 
-void save_picture(const std::filesystem::path& path, const Tensor& samples, const Dataset* data) {
+void save_picture(const std::filesystem::path& path, const Tensor& samples, const Dataset* data, int64_t columns) {
   Shape sample = samples.shape();
   check(sample.rank() > 0, "picture: expected a batch of samples, got a number");
   sample.erase(0);
   check_picture(path, sample);
   if (sample.rank() == 3) {
-    save_image_grid(path, samples);
+    save_image_grid(path, samples, columns);
     return;
   }
   std::vector<std::pair<std::string, Tensor>> sets;

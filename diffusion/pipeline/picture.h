@@ -15,7 +15,11 @@ namespace sfumato {
 void check_picture(const std::filesystem::path& path, const Shape& sample);
 
 // `samples`: f32 (N, C, H, W) with C 1 or 3, as PNG; or (N, 2), as PNG or SVG by the path's ending, beside as many
-// points of `data` when it is given. Throws Error for other shapes or endings, and IoError.
-void save_picture(const std::filesystem::path& path, const Tensor& samples, const Dataset* data = nullptr);
+// points of `data` when it is given. `columns`: of the images, 0 for a square grid. Throws Error for other shapes or
+// endings, and IoError.
+void save_picture(const std::filesystem::path& path,
+                  const Tensor& samples,
+                  const Dataset* data = nullptr,
+                  int64_t columns = 0);
 
 }  // namespace sfumato

@@ -1,25 +1,31 @@
 #include "diffusion/pipeline/sample.h"
 
-#include "diffusion/samplers/ancestral.h"
-#include "diffusion/samplers/ddim.h"
+#include "diffusion/guidance/guidance.h"
+#include "diffusion/samplers/table.h"
 #include "tensor/ops/join.h"
 #include "tensor/ops/view.h"
 
 namespace sfumato {
 namespace {
 
-std::string resolve_sampler(const SchedulerConfig& scheduler, const SampleOptions& options) {
-  if (!options.sampler.empty()) {
-    check(options.sampler == "ddpm" || options.sampler == "ddim", "sample: unknown sampler '", options.sampler,
-          "' (ddpm and ddim are there)");
-    return options.sampler;
-  }
-  return scheduler.class_name == "DDPMScheduler" ? "ddpm" : "ddim";
+const NamedSampler& resolve_sampler(const SchedulerConfig& scheduler, const SampleOptions& options) {
+  if (!options.sampler.empty()) return find_sampler(options.sampler);
+  return find_sampler(scheduler.class_name == "DDPMScheduler" ? "ddpm" : "ddim");
 }
 
-// One network call should be long against its overheads, and padding the last chunk cheap: images go by 16, points by
+SamplerSettings settings_of(const SchedulerConfig& scheduler, const SampleOptions& options, int64_t steps) {
+  return {.steps = steps,
+          .spacing = options.spacing.empty() ? std::string(name_of(scheduler.timestep_spacing)) : options.spacing,
+          .steps_offset = scheduler.steps_offset,
+          .prediction = scheduler.prediction_options(),
+          .variance = scheduler.variance_type,
+          .eta = options.eta,
+          .set_alpha_to_one = scheduler.set_alpha_to_one};
+}
+
+// One network call should be long against its overheads, and padding the last chunk cheap: images go by 8, points by
 // the thousand. A function of the sample's shape alone, because the bits of a sample depend on the chunk.
-int64_t default_chunk(const Shape& sample) { return sample.rank() > 1 ? 16 : 1024; }
+int64_t default_chunk(const Shape& sample) { return sample.rank() > 1 ? 8 : 1024; }
 
 // Rows first..first + chunk of the start, padded with zeros where it ends.
 Tensor start_of(const SampleOptions& options, const Shape& chunk_shape, int64_t first) {
@@ -32,45 +38,56 @@ Tensor start_of(const SampleOptions& options, const Shape& chunk_shape, int64_t 
   return start;
 }
 
+// The network for rows first..first + chunk_size: their labels, padded with the last one where they end.
+Denoiser denoiser_for(const DenoisingNetwork& network,
+                      const SampleOptions& options,
+                      int64_t first,
+                      int64_t chunk_size) {
+  if (!options.labels.defined()) {
+    return denoiser_of(network);
+  }
+  const int64_t rows = std::min(chunk_size, options.labels.numel() - first);
+  Tensor labels = full({chunk_size}, select(options.labels, 0, first + rows - 1).item(), DType::i64);
+  narrow(labels, 0, 0, rows).copy_from(narrow(options.labels, 0, first, rows));
+  if (options.guidance_scale == 1) {
+    return denoiser_of(network, labels);
+  }
+  check(options.null_label.has_value(), "sample: guidance needs the label that means no class, which is not known");
+  return guided(network, labels, *options.null_label, options.guidance_scale);
+}
+
 }  // namespace
 
 Tensor draw_samples(const DenoisingNetwork& network, const SchedulerConfig& scheduler, const SampleOptions& options) {
   const int64_t num = options.x_T.defined() ? options.x_T.size(0) : options.num;
   check(num >= 0, "sample: the number of images must not be negative, got ", num);
   check(options.chunk >= 0, "sample: the chunk must not be negative, got ", options.chunk);
+  check(!options.labels.defined() || options.labels.shape() == Shape{num}, "sample: labels must be (", num, "), got ",
+        options.labels.defined() ? options.labels.shape() : Shape{});
   const int64_t chunk_size = options.chunk > 0 ? options.chunk : default_chunk(network.sample_shape());
   // A start may have another height and width than the network was made for.
   Shape shape = options.x_T.defined() ? options.x_T.shape() : network.sample_shape();
   if (!options.x_T.defined()) {
     shape.insert(0, num);
   }
-  const std::string sampler = resolve_sampler(scheduler, options);
+  const NamedSampler& sampler = resolve_sampler(scheduler, options);
   const NoiseSchedule schedule = scheduler.make_schedule(TablePrecision::f32);
-  const int64_t steps = options.steps > 0 ? options.steps : sampler == "ddpm" ? schedule.num_timesteps() : 50;
-  const Denoiser denoiser = denoiser_of(network);
+  const int64_t steps = steps_of(sampler, options.steps, schedule.num_timesteps());
+  SamplerSettings settings = settings_of(scheduler, options, steps);
 
   Tensor samples = Tensor::empty(shape);
   shape[0] = chunk_size;
   for (int64_t first = 0; first < num; first += chunk_size) {
     const Tensor start = start_of(options, shape, first);
+    const Denoiser denoiser = denoiser_for(network, options, first, chunk_size);
     const int64_t rows = std::min(chunk_size, num - first);
-    const StepCallback on_step = [&](const SamplerStep& step) {
-      if (options.progress) {
-        options.progress(first * steps + (step.index + 1) * rows, num * steps);
-      }
-    };
-    Tensor chunk;
-    if (sampler == "ddpm") {
-      AncestralOptions ancestral = scheduler.ancestral_options(steps);
-      ancestral.noise = step_noise(options.seed, first);
-      ancestral.on_step = on_step;
-      chunk = ancestral_sample(denoiser, schedule, start, ancestral);
-    } else {
-      DdimOptions ddim = scheduler.ddim_options(steps, options.eta);
-      ddim.noise = step_noise(options.seed, first);
-      ddim.on_step = on_step;
-      chunk = ddim_sample(denoiser, schedule, start, ddim);
+    settings.noise = step_noise(options.seed, first);
+    if (options.progress) {
+      settings.progress = [&](int64_t done, int64_t all) {
+        options.progress(first * steps + done * steps / all * rows, num * steps);
+      };
     }
+    const Tensor chunk = sampler.run(denoiser, schedule, start, settings);
     narrow(samples, 0, first, rows).copy_from(narrow(chunk, 0, 0, rows));
   }
   return samples;

@@ -2,8 +2,9 @@
 //
 //   Tensor images = draw_samples(pipeline, {.num = 100, .sampler = "ddim", .steps = 50, .seed = 7});  // (100, C, H, W)
 //
-// Image i of a seed depends on (seed, i) and the model alone: its noise comes from a stream of its own, and the network
-// always runs on chunks of one fixed size (the last one padded), so an image has the same bits alone and among others.
+// Image i of a seed depends on (seed, i), its label and the model alone: its noise comes from a stream of its own, and
+// the network always runs on chunks of one fixed size (the last one padded), so an image has the same bits alone and
+// among others.
 #pragma once
 
 #include <functional>
@@ -16,12 +17,18 @@ namespace sfumato {
 
 struct SampleOptions {
   int64_t num = 1;
-  std::string sampler;  // "ddpm" or "ddim"; empty: what the scheduler's class says
-  int64_t steps = 0;    // 0: every training timestep for ddpm, 50 for ddim
-  double eta = 0;       // of ddim
+  std::string sampler;       // a name in "diffusion/samplers/table.h"; empty: what the scheduler's class says
+  int64_t steps = 0;         // 0: the sampler's default (every training timestep for ddpm, 50 for ddim)
+  double eta = 0;            // of ddim
+  std::string spacing = {};  // leading, trailing, linspace or (not ddpm and ddim) karras; empty: the scheduler's
   uint64_t seed = 0;
-  int64_t chunk = 0;  // samples that go through the network together; 0: 16 images or 1024 points
+  int64_t chunk = 0;  // samples that go through the network together; 0: 8 images or 1024 points
   Tensor x_T = {};    // the start (N, sample shape...) instead of drawn noise; sets num
+  // For networks with classes: the label of each sample, i64 (num), and classifier-free guidance
+  // ("diffusion/guidance/guidance.h"), which wants the label that means "no class".
+  Tensor labels = {};
+  double guidance_scale = 1;
+  std::optional<int64_t> null_label = {};
   std::function<void(int64_t done, int64_t total)> progress = {};  // after each step, in samples * steps
 };
 

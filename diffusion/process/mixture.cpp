@@ -1,5 +1,6 @@
 #include "diffusion/process/mixture.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <numbers>
@@ -106,6 +107,24 @@ Tensor GaussianMixture::sample(int64_t count) const {
     out.mutable_data<double>()[i] = components_[k].mean + components_[k].stddev * noise.data<double>()[i];
   }
   return out;
+}
+
+GaussianMixture reverse_kernel(const GaussianMixture& data, const NoiseSchedule& schedule, int64_t t, double x_t) {
+  const double beta = schedule.beta(t), root = std::sqrt(schedule.alpha(t));
+  std::vector<GaussianComponent> components = data.diffused(schedule.level(t - 1)).components();
+  std::vector<double> log_weights;
+  for (GaussianComponent& c : components) {
+    const double v = c.stddev * c.stddev, u = root * root * v + beta, residual = x_t - root * c.mean;
+    log_weights.push_back(std::log(c.weight) - 0.5 * (residual * residual / u + std::log(u)));
+    c.mean += root * v / u * residual;
+    c.stddev = std::sqrt(beta * v / u);
+  }
+  // A component that underflows keeps the least weight there is.
+  const double largest = *std::max_element(log_weights.begin(), log_weights.end());
+  for (size_t k = 0; k < components.size(); ++k) {
+    components[k].weight = std::max(std::exp(log_weights[k] - largest), 1e-300);
+  }
+  return GaussianMixture(std::move(components));
 }
 
 }  // namespace sfumato

@@ -46,4 +46,13 @@ class GaussianMixture {
   std::vector<GaussianComponent> components_;
 };
 
+// The true reverse kernel q(x_{t-1} | x_t) of data that are a mixture, a mixture again; t = 0..T-1, and for t = 0 it is
+// that of the data themselves. With N(n_k, v_k) the data's components at t - 1 and u_k = alpha_t v_k + beta_t at t,
+//
+//   weights ~ w_k N(x_t; sqrt(alpha_t) n_k, u_k),  variances beta_t v_k / u_k,
+//   means n_k + sqrt(alpha_t) v_k / u_k (x_t - sqrt(alpha_t) n_k)
+//
+// What networks learn is one Gaussian in its place: right only for small beta_t.
+GaussianMixture reverse_kernel(const GaussianMixture& data, const NoiseSchedule& schedule, int64_t t, double x_t);
+
 }  // namespace sfumato

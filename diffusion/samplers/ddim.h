@@ -6,7 +6,8 @@
 //   x_prev = sqrt(A_prev) x_0 + sqrt(1 - A_prev - sigma²) eps + sigma z,
 //   sigma = eta sqrt((1 - A_prev) / (1 - A_t)) sqrt(1 - A_t / A_prev)
 //
-// Reproduces diffusers' DDIMScheduler; with f32 tables, to rounding.
+// Reproduces diffusers' DDIMScheduler; with f32 tables, to rounding. Of a network with a learned variance the
+// prediction alone is used.
 #pragma once
 
 #include "diffusion/samplers/denoiser.h"
@@ -33,6 +34,18 @@ struct DdimOptions {
 Tensor ddim_sample(const Denoiser& denoiser,
                    const NoiseSchedule& schedule,
                    const Tensor& x_T,
+                   const DdimOptions& options = {});
+
+// DDIM run backwards (the same paper, section 4.3): from an image to the noise that ddim_sample turns into it, up to an
+// error that vanishes like 1/steps. Each step up from t to the next timestep t' of the grid takes the eps of x_t at t,
+// where sampling will take that of x_t' at t'; the first, from the clean image, takes it at the grid's lowest timestep.
+//
+//   Tensor x_T = ddim_invert(denoiser, schedule, image, {.timesteps = {.steps = 250}});
+//
+// Options as in ddim_sample, but always along the grid; eta must be 0. The callback's x_previous is the noisier image.
+Tensor ddim_invert(const Denoiser& denoiser,
+                   const NoiseSchedule& schedule,
+                   const Tensor& x0,
                    const DdimOptions& options = {});
 
 // One step as x_previous = x0 · x_0 + epsilon · eps + sigma z, computed in the precision of the tables.

@@ -16,17 +16,24 @@
 namespace sfumato {
 
 // The raw output of a network for noisy images x_t (N, ...) at times t (N) f32: 0-based training indices 0..T-1, whole
-// numbers in discrete samplers. The output has x_t's shape and dtype; what it means is PredictionOptions::type.
+// numbers in discrete samplers. The output has x_t's shape and dtype; what it means is PredictionOptions::type. A
+// network that also learned its variance has (N, 2C, ...) where x_t is (N, C, ...): the prediction, then the variance.
 using Denoiser = std::function<Tensor(const Tensor& x_t, const Tensor& t)>;
 
 // Standard normal noise of the given shape for step 0, 1, ... of a sampler.
 using NoiseSource = std::function<Tensor(int64_t step_index, const Shape& shape)>;
 
-// What a network's output means, and whether the x_0 that follows from it is clipped to [-range, range].
+// What a network's output means, and what is done to the x_0 that follows from it: clipped to [-range, range], or
+// thresholded (which goes before clipping).
 struct PredictionOptions {
   PredictionType type = PredictionType::epsilon;
   bool clip_sample = false;
   double clip_sample_range = 1;
+  // Dynamic thresholding (Saharia et al. 2022, section 2.3): with s the quantile `ratio` of |x_0| within each sample,
+  // kept in [1, sample_max_value], x_0 becomes clamp(x_0, -s, s) / s.
+  bool thresholding = false;
+  double dynamic_thresholding_ratio = 0.995;
+  double sample_max_value = 1;
 };
 
 // One finished step, for callbacks: from x_t at timestep t, through the predicted (and clipped) x_0, to x_previous.
@@ -46,12 +53,17 @@ Tensor initial_noise(const Shape& shape, uint64_t seed, int64_t first_sample = 0
 
 // For writers of samplers --------------------------------------------------------------------------------------------
 
-// Calls the denoiser with t repeated for each sample; throws naming `sampler` when the output's shape or dtype is not
-// x's.
-Tensor call_denoiser(std::string_view sampler, const Denoiser& denoiser, const Tensor& x_t, double t);
+// An output in its two halves; `variance` is undefined when the network has no such half.
+struct DenoiserOutput {
+  Tensor prediction;
+  Tensor variance;
+};
+// Calls the denoiser with t repeated for each sample; throws naming `sampler` when the output's shape or dtype does not
+// fit x's.
+DenoiserOutput call_denoiser(std::string_view sampler, const Denoiser& denoiser, const Tensor& x_t, double t);
 // The noise of a step in x's dtype; an empty source means step_noise of the RandomScope in force. Checks the shape.
 Tensor draw_noise(std::string_view sampler, const NoiseSource& source, int64_t step_index, const Tensor& x);
-// The x_0 that an output means, clipped if the options say so.
+// The x_0 that a prediction means, thresholded or clipped if the options say so.
 Tensor predicted_x0(const PredictionOptions& options, const Tensor& output, const Tensor& x_t, const NoiseLevel& level);
 
 }  // namespace sfumato

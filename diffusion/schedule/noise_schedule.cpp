@@ -47,7 +47,9 @@ NoiseSchedule::NoiseSchedule(std::string name, std::vector<double> betas, TableP
   dispatch_precision(precision, [&]<class Real>() {
     double product = 1;  // a double in both precisions, as in torch.cumprod on the CPU
     for (double& beta : betas_) {
-      check(beta > 0 && beta < 1, "noise schedule: each beta must lie in (0, 1), got ", beta);
+      const bool at_end = &beta == &betas_.back();
+      check(beta > 0 && (beta < 1 || (at_end && beta == 1)), "noise schedule: each beta must lie in (0, 1), got ",
+            beta);
       beta = static_cast<Real>(beta);
       const Real alpha = Real(1) - static_cast<Real>(beta);
       product *= alpha;
@@ -114,16 +116,61 @@ NoiseSchedule cosine_schedule(int64_t num_timesteps, double max_beta, TablePreci
   return {"squaredcos_cap_v2", std::move(betas), precision};
 }
 
-NoiseSchedule make_schedule(const ScheduleConfig& config, TablePrecision precision) {
+NoiseSchedule sigmoid_schedule(int64_t num_timesteps, double beta_start, double beta_end, TablePrecision precision) {
+  check_count(num_timesteps);
+  return dispatch_precision(precision, [&]<class Real>() {
+    const auto arguments = linspace_like_torch<Real>(-6, 6, num_timesteps);
+    const auto range = static_cast<Real>(beta_end - beta_start), start = static_cast<Real>(beta_start);
+    return NoiseSchedule("sigmoid", mapped(arguments, [&](Real u) { return range / (1 + std::exp(-u)) + start; }),
+                         precision);
+  });
+}
+
+NoiseSchedule harmonic_schedule(int64_t num_timesteps) {
+  check_count(num_timesteps);
+  std::vector<double> betas;
+  for (int64_t t = 1; t <= num_timesteps; ++t) betas.push_back(1 / static_cast<double>(num_timesteps - t + 1));
+  return {"harmonic", std::move(betas)};
+}
+
+NoiseSchedule zero_terminal_snr(const NoiseSchedule& schedule) {
+  return dispatch_precision(schedule.precision(), [&]<class Real>() {
+    std::vector<Real> roots;
+    for (const double a : schedule.alphas_cumprod()) roots.push_back(std::sqrt(static_cast<Real>(a)));
+    const Real first = roots.front(), last = roots.back();
+    check(first > last, "zero_terminal_snr: needs a schedule of two timesteps or more");
+    std::vector<double> betas;
+    Real previous = 1;
+    for (const Real root : roots) {
+      const Real shifted = (root - last) * (first / (first - last));
+      const Real a = shifted * shifted;
+      betas.push_back(1 - a / previous);
+      previous = a;
+    }
+    return NoiseSchedule(schedule.name() + " (zero terminal snr)", std::move(betas), schedule.precision());
+  });
+}
+
+namespace {
+
+NoiseSchedule named_schedule(const ScheduleConfig& config, TablePrecision precision) {
   if (!config.trained_betas.empty()) return {"trained_betas", config.trained_betas, precision};
   const int64_t count = config.num_train_timesteps;
   if (config.beta_schedule == "linear") return linear_schedule(count, config.beta_start, config.beta_end, precision);
   if (config.beta_schedule == "scaled_linear") {
     return scaled_linear_schedule(count, config.beta_start, config.beta_end, precision);
   }
+  if (config.beta_schedule == "sigmoid") return sigmoid_schedule(count, config.beta_start, config.beta_end, precision);
   check(config.beta_schedule == "squaredcos_cap_v2", "noise schedule: unknown beta_schedule \"", config.beta_schedule,
-        "\" (linear, scaled_linear and squaredcos_cap_v2 are supported)");
+        "\" (linear, scaled_linear, squaredcos_cap_v2 and sigmoid are supported)");
   return cosine_schedule(count, 0.999, precision);
+}
+
+}  // namespace
+
+NoiseSchedule make_schedule(const ScheduleConfig& config, TablePrecision precision) {
+  const NoiseSchedule schedule = named_schedule(config, precision);
+  return config.rescale_betas_zero_snr ? zero_terminal_snr(schedule) : schedule;
 }
 
 }  // namespace sfumato

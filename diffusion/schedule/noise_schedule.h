@@ -21,7 +21,8 @@
 
 namespace sfumato {
 
-// How x_t is mixed: x_t = signal x_0 + noise eps, where signal² + noise² = 1.
+// How x_t is mixed: x_t = signal x_0 + noise eps. A schedule's levels have signal² + noise² = 1; those of the
+// continuous processes in process/sde.h may have other sums.
 struct NoiseLevel {
   double signal = 1;
   double noise = 0;
@@ -43,14 +44,15 @@ struct ScheduleConfig {
   int64_t num_train_timesteps = 1000;
   double beta_start = 1e-4;
   double beta_end = 0.02;
-  std::string beta_schedule = "linear";    // or "scaled_linear", "squaredcos_cap_v2"
+  std::string beta_schedule = "linear";    // or "scaled_linear", "squaredcos_cap_v2", "sigmoid"
   std::vector<double> trained_betas = {};  // not empty: the betas themselves; the fields above are not used
+  bool rescale_betas_zero_snr = false;     // see zero_terminal_snr()
 };
 
 // An immutable value: betas and what follows from them, by 0-based index t.
 class NoiseSchedule {
  public:
-  // Throws unless there are 1 to 1,000,000 betas and all lie in (0, 1).
+  // Throws unless there are 1 to 1,000,000 betas and all lie in (0, 1); the last one may be 1.
   NoiseSchedule(std::string name, std::vector<double> betas, TablePrecision precision = TablePrecision::f64);
 
   const std::string& name() const { return name_; }
@@ -101,6 +103,19 @@ NoiseSchedule scaled_linear_schedule(int64_t num_timesteps,
 NoiseSchedule cosine_schedule(int64_t num_timesteps,
                               double max_beta = 0.999,
                               TablePrecision precision = TablePrecision::f64);
+
+// beta_start + (beta_end - beta_start) sigmoid(u), u from -6 to 6 in equal steps.
+NoiseSchedule sigmoid_schedule(int64_t num_timesteps,
+                               double beta_start = 1e-4,
+                               double beta_end = 0.02,
+                               TablePrecision precision = TablePrecision::f64);
+// The same schedule with sqrt(A) shifted and scaled so that its first value stays and its last becomes 0: x_T is then noise
+// alone (Lin et al. 2023, algorithm 1).
+NoiseSchedule zero_terminal_snr(const NoiseSchedule& schedule);
+
+// beta_t = 1 / (T - t + 1), the papers' t: a straight line A_t = (T - t)/T that ends without any signal
+// (Sohl-Dickstein et al. 2015, section 2.4.1, for binomial data).
+NoiseSchedule harmonic_schedule(int64_t num_timesteps);
 
 // The schedule that a configuration describes; throws naming an unknown beta_schedule.
 NoiseSchedule make_schedule(const ScheduleConfig& config, TablePrecision precision = TablePrecision::f64);

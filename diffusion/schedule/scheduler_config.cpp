@@ -1,6 +1,8 @@
 #include "diffusion/schedule/scheduler_config.h"
 
 #include <algorithm>
+#include <initializer_list>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <type_traits>
 #include <utility>
@@ -40,6 +42,17 @@ std::string quote_non_finite(std::string_view text) {
   return out;
 }
 
+constexpr std::pair<const char*, double> kInfinities[] = {{"Infinity", std::numeric_limits<double>::infinity()},
+                                                          {"-Infinity", -std::numeric_limits<double>::infinity()}};
+
+// As Python writes a number that JSON does not have: quoted here, without quotes in the end (see to_json()).
+Json extended(double value) {
+  for (const auto& [text, number] : kInfinities) {
+    if (value == number) return text;
+  }
+  return value;
+}
+
 // Takes fields out of a JSON object one by one, so that what is left over is unknown.
 class Fields {
  public:
@@ -57,6 +70,25 @@ class Fields {
     if (field.is_discarded()) return;
     if (!fits<T>(field)) refuse("field ", name, " has the value ", field.dump(), ", which is not of its type");
     value = field.get<T>();
+  }
+
+  // The same for a number that may be infinite.
+  void take_extended(const char* name, double& value) {
+    for (const auto& [text, number] : kInfinities) {
+      if (object_.contains(name) && object_.at(name) == text) {
+        value = number;
+        return drop(name);
+      }
+    }
+    take(name, value);
+  }
+
+  // A text of which only these are known.
+  void take_one_of(const char* name, std::string& value, std::initializer_list<std::string_view> known) {
+    take(name, value);
+    if (std::find(known.begin(), known.end(), value) == known.end()) {
+      refuse("field ", name, " has the value \"", value, "\", which is not supported");
+    }
   }
 
   // A field with an enumeration's names; `parse` throws for others.
@@ -129,23 +161,35 @@ void take_shared_fields(Fields& fields, SchedulerConfig& config) {
   fields.take("clip_sample_range", config.clip_sample_range);
   fields.take("dynamic_thresholding_ratio", config.dynamic_thresholding_ratio);
   fields.take("sample_max_value", config.sample_max_value);
-  fields.require("thresholding", false);
-  fields.require("rescale_betas_zero_snr", false);
+  fields.take("thresholding", config.thresholding);
+  fields.take("rescale_betas_zero_snr", schedule.rescale_betas_zero_snr);
   fields.drop("_use_default_values");  // diffusers' note of which fields its user had left out
 }
 
-// What the multistep solver alone knows. Fields that change its timesteps or levels must be off; those that choose
-// among its update rules say nothing about the schedule.
-void take_solver_fields(Fields& fields) {
-  for (const char* name : {"use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_flow_sigmas",
-                           "use_lu_lambdas", "use_dynamic_shifting"}) {
-    fields.require(name, false);
+// What changes the solver's timesteps or levels: must be off.
+constexpr const char* kOtherSigmas[] = {"use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas",
+                                        "use_flow_sigmas",   "use_lu_lambdas",         "use_dynamic_shifting"};
+
+// What the multistep solver alone knows.
+void take_solver_fields(Fields& fields, SchedulerConfig& config) {
+  MultistepConfig& solver = config.multistep;
+  for (const char* name : kOtherSigmas) fields.require(name, false);
+  fields.take_one_of("algorithm_type", solver.algorithm_type,
+                     {"dpmsolver", "dpmsolver++", "sde-dpmsolver", "sde-dpmsolver++"});
+  fields.take("solver_order", solver.solver_order);
+  if (solver.solver_order < 1 || solver.solver_order > 3) {
+    fields.refuse("field solver_order has the value ", solver.solver_order,
+                  ", which is not supported (1, 2 and 3 are)");
   }
-  for (const char* name : {"algorithm_type", "solver_order", "solver_type", "lower_order_final", "euler_at_final",
-                           "final_sigmas_type", "lambda_min_clipped", "flow_shift", "time_shift_type"}) {
-    fields.drop(name);
-  }
-  fields.require("variance_type", nullptr);
+  fields.take_one_of("solver_type", solver.solver_type, {"midpoint", "heun"});
+  fields.take("lower_order_final", solver.lower_order_final);
+  fields.take("euler_at_final", solver.euler_at_final);
+  fields.take_one_of("final_sigmas_type", solver.final_sigmas_type, {"zero", "sigma_min"});
+  fields.take_extended("lambda_min_clipped", solver.lambda_min_clipped);
+  fields.take("flow_shift", solver.flow_shift);  // of use_flow_sigmas, as the next: says nothing while that is off
+  fields.take_one_of("time_shift_type", solver.time_shift_type, {"exponential", "linear"});
+  if (fields.is_null("variance_type")) fields.drop("variance_type");
+  fields.take_name("variance_type", config.variance_type, parse_variance_type);
 }
 
 // Fields of diffusers before 0.10.
@@ -165,7 +209,7 @@ SchedulerConfig read_fields(Fields fields) {
   if (is_solver) {
     config.timestep_spacing = TimestepSpacing::linspace;
     config.clip_sample = false;
-    take_solver_fields(fields);
+    take_solver_fields(fields, config);
   } else if (config.class_name == kDdpm) {
     fields.take_name("variance_type", config.variance_type, parse_variance_type);
   } else if (config.class_name == kDdim) {
@@ -182,8 +226,11 @@ SchedulerConfig read_fields(Fields fields) {
     fields.refuse("trained_betas has ", betas.size(), " entries but num_train_timesteps is ",
                   config.schedule.num_train_timesteps);
   }
+  if (config.class_name != kDdpm && config.schedule.beta_schedule == "sigmoid") {
+    fields.refuse("field beta_schedule has the value \"sigmoid\", which only ", kDdpm, " has");
+  }
   try {
-    config.make_schedule();
+    config.validate();
   } catch (const Error& error) {
     fields.refuse(error.what());
   }
@@ -192,16 +239,34 @@ SchedulerConfig read_fields(Fields fields) {
 
 }  // namespace
 
+void SchedulerConfig::validate() const {
+  make_schedule();
+  check(dynamic_thresholding_ratio >= 0 && dynamic_thresholding_ratio <= 1,
+        "field dynamic_thresholding_ratio must lie in [0, 1], got ", dynamic_thresholding_ratio);
+  check(sample_max_value > 0, "field sample_max_value must be positive, got ", sample_max_value);
+  check(clip_sample_range > 0, "field clip_sample_range must be positive, got ", clip_sample_range);
+  check(steps_offset >= 0, "field steps_offset must not be negative, got ", steps_offset);
+}
+
+PredictionOptions SchedulerConfig::prediction_options() const {
+  return {.type = prediction_type,
+          .clip_sample = clip_sample,
+          .clip_sample_range = clip_sample_range,
+          .thresholding = thresholding,
+          .dynamic_thresholding_ratio = dynamic_thresholding_ratio,
+          .sample_max_value = sample_max_value};
+}
+
 AncestralOptions SchedulerConfig::ancestral_options(int64_t steps) const {
   return {.timesteps = {.steps = steps, .spacing = timestep_spacing, .steps_offset = steps_offset},
-          .prediction = {.type = prediction_type, .clip_sample = clip_sample, .clip_sample_range = clip_sample_range},
+          .prediction = prediction_options(),
           .variance = variance_type,
           .previous = PreviousStep::next_grid_point};
 }
 
 DdimOptions SchedulerConfig::ddim_options(int64_t steps, double eta) const {
   return {.timesteps = {.steps = steps, .spacing = timestep_spacing, .steps_offset = steps_offset},
-          .prediction = {.type = prediction_type, .clip_sample = clip_sample, .clip_sample_range = clip_sample_range},
+          .prediction = prediction_options(),
           .eta = eta,
           .set_alpha_to_one = set_alpha_to_one,
           .use_clipped_model_output = false,
@@ -224,32 +289,68 @@ SchedulerConfig load_scheduler_config(const std::filesystem::path& path) {
   return parse_scheduler_config(read_file(path, kLimit), path.string());
 }
 
-std::string to_json(const SchedulerConfig& config) {
-  check(config.class_name == kDdpm || config.class_name == kDdim, "scheduler_config: writing ", config.class_name,
-        " is not supported (", kDdpm, " and ", kDdim, " are)");
+namespace {
+
+// What all three classes have.
+Json shared_fields(const SchedulerConfig& config) {
   const ScheduleConfig& schedule = config.schedule;
-  Json out = {
+  return {
       // an nlohmann::json object keeps its keys sorted
       {"_class_name", config.class_name},
       {"_diffusers_version", config.diffusers_version},
       {"beta_end", schedule.beta_end},
       {"beta_schedule", schedule.beta_schedule},
       {"beta_start", schedule.beta_start},
-      {"clip_sample", config.clip_sample},
-      {"clip_sample_range", config.clip_sample_range},
       {"dynamic_thresholding_ratio", config.dynamic_thresholding_ratio},
       {"num_train_timesteps", schedule.num_train_timesteps},
       {"prediction_type", name_of(config.prediction_type)},
-      {"rescale_betas_zero_snr", false},
+      {"rescale_betas_zero_snr", schedule.rescale_betas_zero_snr},
       {"sample_max_value", config.sample_max_value},
       {"steps_offset", config.steps_offset},
-      {"thresholding", false},
+      {"thresholding", config.thresholding},
       {"timestep_spacing", name_of(config.timestep_spacing)},
       {"trained_betas", schedule.trained_betas.empty() ? Json(nullptr) : Json(schedule.trained_betas)},
   };
+}
+
+Json solver_fields(const SchedulerConfig& config) {
+  const MultistepConfig& solver = config.multistep;
+  Json out{{"algorithm_type", solver.algorithm_type},
+           {"solver_order", solver.solver_order},
+           {"solver_type", solver.solver_type},
+           {"lower_order_final", solver.lower_order_final},
+           {"euler_at_final", solver.euler_at_final},
+           {"final_sigmas_type", solver.final_sigmas_type},
+           {"lambda_min_clipped", extended(solver.lambda_min_clipped)},
+           {"flow_shift", solver.flow_shift},
+           {"time_shift_type", solver.time_shift_type},
+           {"variance_type", nullptr}};
+  for (const char* name : kOtherSigmas) out[name] = false;
+  if (config.variance_type != VarianceType::fixed_small) out["variance_type"] = name_of(config.variance_type);
+  return out;
+}
+
+}  // namespace
+
+std::string to_json(const SchedulerConfig& config) {
+  const bool is_solver = config.class_name == kDpm;
+  check(is_solver || config.class_name == kDdpm || config.class_name == kDdim, "scheduler_config: writing ",
+        config.class_name, " is not supported (", kDdpm, ", ", kDdim, " and ", kDpm, " are)");
+  Json out = shared_fields(config);
+  if (is_solver) out.update(solver_fields(config));
+  if (!is_solver || config.clip_sample) {
+    // The solver does not clip; diffusers keeps the fields for the scheduler that it was made from.
+    out["clip_sample"] = config.clip_sample;
+    out["clip_sample_range"] = config.clip_sample_range;
+  }
   if (config.class_name == kDdpm) out["variance_type"] = name_of(config.variance_type);
   if (config.class_name == kDdim) out["set_alpha_to_one"] = config.set_alpha_to_one;
-  return out.dump(2) + "\n";
+  std::string text = out.dump(2) + "\n";
+  for (const auto& [word, number] : kInfinities) {
+    const std::string quoted = detail::join_parts('"', word, '"');
+    for (size_t at; (at = text.find(quoted)) != text.npos;) text.replace(at, quoted.size(), word);
+  }
+  return text;
 }
 
 void save_scheduler_config(const std::filesystem::path& path, const SchedulerConfig& config) {

@@ -31,6 +31,9 @@ std::vector<NamedField> fields_of(TrainConfig& c) {
       {"horizontal_flip", &c.horizontal_flip},
       {"image_size", &c.image_size},
       {"channels", &c.channels},
+      {"class_conditional", &c.class_conditional},
+      {"num_classes", &c.num_classes},
+      {"label_dropout", &c.label_dropout},
       {"network", &c.network},
       {"unet.block_out_channels", &c.block_out_channels},
       {"unet.attention", &c.attention},
@@ -39,6 +42,8 @@ std::vector<NamedField> fields_of(TrainConfig& c) {
       {"unet.norm_num_groups", &c.norm_num_groups},
       {"unet.norm_eps", &c.norm_eps},
       {"unet.dropout", &c.dropout},
+      {"unet.resnet_time_scale_shift", &c.resnet_time_scale_shift},
+      {"unet.resampling", &c.resampling},
       {"mlp.width", &c.mlp_width},
       {"mlp.depth", &c.mlp_depth},
       {"mlp.time_embedding_dim", &c.mlp_time_embedding_dim},
@@ -52,6 +57,7 @@ std::vector<NamedField> fields_of(TrainConfig& c) {
       {"schedule.clip_sample", &c.clip_sample},
       {"checkpoint.every", &c.checkpoint_every},
       {"checkpoint.keep", &c.checkpoint_keep},
+      {"checkpoint.keep_every", &c.checkpoint_keep_every},
       {"sample.every", &c.sample_every},
       {"sample.num", &c.sample_num},
       {"sample.steps", &c.sample_steps},
@@ -237,10 +243,19 @@ void TrainConfig::validate() const {
   require(network == "unet" || network == "mlp", "config: network must be 'unet' or 'mlp', got '", network, "'");
   require(channels == 0 || channels == 1 || channels == 3, "config: channels must be 1, 3 or 0, got ", channels);
   require(image_size >= 0 && image_size <= 16384, "config: image_size must be in 0..16384, got ", image_size);
+  require(num_classes >= 0, "config: num_classes must not be negative, got ", num_classes);
+  require(label_dropout >= 0 && label_dropout <= 1, "config: label_dropout must be in [0, 1], got ", label_dropout);
+  require(class_conditional || (num_classes == 0 && label_dropout == 0),
+          "config: num_classes and label_dropout are for class_conditional = true, got ", num_classes, " and ",
+          label_dropout);
+  require(resampling == "conv" || resampling == "resnet", "config: unet.resampling must be 'conv' or 'resnet', got '",
+          resampling, "'");
   require(attention_head_dim >= 0, "config: unet.attention_head_dim must not be negative, got ", attention_head_dim);
   require(checkpoint_every >= 0 && sample_every >= 0,
           "config: checkpoint.every and sample.every must not be negative (0 means never), got ", checkpoint_every,
           " and ", sample_every);
+  require(checkpoint_keep_every >= 0, "config: checkpoint.keep_every must not be negative (0 means none), got ",
+          checkpoint_keep_every);
   require(checkpoint_keep >= 1, "config: checkpoint.keep must be at least 1, got ", checkpoint_keep);
   require(sample_num >= 1, "config: sample.num must be at least 1, got ", sample_num);
   require(num_train_timesteps >= 1, "config: schedule.num_train_timesteps must be at least 1, got ",
@@ -248,6 +263,15 @@ void TrainConfig::validate() const {
   require(sample_steps >= 1 && sample_steps <= num_train_timesteps, "config: sample.steps must be in 1..",
           num_train_timesteps, ", got ", sample_steps);
   as_config_error([&] { scheduler_config().make_schedule(); });
+}
+
+int64_t TrainConfig::num_labels() const {
+  if (!class_conditional) {
+    return 0;
+  }
+  require(num_classes > 0, "config: class_conditional = true, but no data tell how many classes there are: set ",
+          "num_classes");
+  return num_classes + (label_dropout > 0 ? 1 : 0);
 }
 
 LrSchedule TrainConfig::lr_schedule() const {
@@ -266,8 +290,11 @@ std::unique_ptr<DenoisingNetwork> TrainConfig::make_network(const Shape& sample)
 
 MlpConfig TrainConfig::mlp_config(const Shape& sample) const {
   require(sample.rank() == 1, "config: network = 'mlp' is for points, but the data are images of shape ", sample);
-  const MlpConfig mlp{
-      .sample_dim = sample[0], .width = mlp_width, .depth = mlp_depth, .time_embedding_dim = mlp_time_embedding_dim};
+  const MlpConfig mlp{.sample_dim = sample[0],
+                      .width = mlp_width,
+                      .depth = mlp_depth,
+                      .time_embedding_dim = mlp_time_embedding_dim,
+                      .num_classes = num_labels()};
   as_config_error([&] { mlp.validate(); });
   return mlp;
 }
@@ -283,12 +310,16 @@ UNetConfig TrainConfig::unet_config(const Shape& image) const {
   unet.in_channels = image[0];
   unet.out_channels = image[0];
   unet.block_out_channels = block_out_channels;
-  unet.attention = attention;
+  unet.set_levels(attention, resampling == "resnet" ? Resampling::resnet : Resampling::conv);
   unet.layers_per_block = layers_per_block;
   unet.attention_head_dim = attention_head_dim > 0 ? std::optional<int64_t>(attention_head_dim) : std::nullopt;
   unet.norm_num_groups = norm_num_groups;
   unet.norm_eps = norm_eps;
   unet.dropout = dropout;
+  unet.resnet_time_scale_shift = resnet_time_scale_shift;
+  if (const int64_t labels = num_labels(); labels > 0) {
+    unet.num_class_embeds = labels;
+  }
   as_config_error([&] { unet.validate(); });
   return unet;
 }
@@ -300,7 +331,7 @@ SchedulerConfig TrainConfig::scheduler_config() const {
   scheduler.schedule.beta_start = beta_start;
   scheduler.schedule.beta_end = beta_end;
   scheduler.prediction_type = parse_prediction_type(prediction_type);
-  scheduler.variance_type = parse_variance_type(variance_type);
+  scheduler.variance_type = parse_fixed_variance_type(variance_type);
   scheduler.timestep_spacing = parse_timestep_spacing(timestep_spacing);
   scheduler.clip_sample = clip_sample;
   return scheduler;

@@ -48,6 +48,10 @@ struct TrainConfig {
   int64_t image_size = 0;  // 0: as they are; else how "diffusion/data/open.h" brings images to this height and width
   int64_t channels = 0;    // of a folder of pictures: 1 grey, 3 colours; 0: 3
 
+  bool class_conditional = false;  // the network is told the class of each sample
+  int64_t num_classes = 0;         // how many there are; 0: as many as the data have
+  double label_dropout = 0;        // the share of labels replaced by one that means "no class" (for guidance)
+
   std::string network = "unet";  // or "mlp", for points
 
   std::vector<int64_t> block_out_channels{128, 256, 256, 256};
@@ -57,6 +61,8 @@ struct TrainConfig {
   int64_t norm_num_groups = 32;
   double norm_eps = 1e-6;
   double dropout = 0;
+  std::string resnet_time_scale_shift = "default";  // or "scale_shift", adaptive group norm
+  std::string resampling = "conv";                  // or "resnet", inside residual blocks
 
   int64_t mlp_width = 128;
   int64_t mlp_depth = 3;
@@ -71,9 +77,10 @@ struct TrainConfig {
   std::string timestep_spacing = "leading";
   bool clip_sample = true;
 
-  int64_t checkpoint_every = 0;  // steps; 0: only when interrupted and at the end
-  int64_t checkpoint_keep = 2;
-  int64_t sample_every = 0;  // steps; 0: never
+  int64_t checkpoint_every = 0;       // steps; 0: only when interrupted and at the end
+  int64_t checkpoint_keep = 2;        // of the newest ones
+  int64_t checkpoint_keep_every = 0;  // and every one whose step is a multiple of this; 0: no others
+  int64_t sample_every = 0;           // steps; 0: never
   int64_t sample_num = 64;
   int64_t sample_steps = 50;  // of DDIM
 
@@ -87,6 +94,11 @@ struct TrainConfig {
   std::string to_json() const;
 
   int64_t num_micro_batches() const { return batch_size / micro_batch; }
+  // The labels that the network takes: the classes and, with label dropout, the one that means "no class"; 0: none.
+  // Throws ConfigError while the number of classes is not known.
+  int64_t num_labels() const;
+  // That one: the last.
+  int64_t null_label() const { return num_classes; }
   LrSchedule lr_schedule() const;
   // The network that `network` names for samples of this shape, (C, H, W) or (D). Throws ConfigError.
   std::unique_ptr<DenoisingNetwork> make_network(const Shape& sample) const;

@@ -80,7 +80,18 @@ StepPlan plan_step(const TrainConfig& config, const Shape& sample, const Machine
   for (int i = 0; i <= LoaderOptions{}.prefetch; ++i) {
     batches.push_back(Tensor::empty(batch));
   }
-  trainer.step(batches[0]);  // makes what is kept from step to step
+  // The copy that checkpoints are written from while training goes on.
+  std::vector<Tensor> snapshot;
+  if (config.checkpoint_every > 0) {
+    const CheckpointContents contents = trainer.checkpoint();
+    for (const NamedTensors* part : {&contents.weights, &contents.optimizer, &contents.ema}) {
+      for (const auto& [name, tensor] : *part) {
+        snapshot.push_back(tensor.clone());
+      }
+    }
+  }
+  const Tensor labels = config.class_conditional ? zeros({config.batch_size}, DType::i64) : Tensor();
+  trainer.step(batches[0], labels);  // makes what is kept from step to step
   plan.state_bytes = allocator_stats().live_bytes - before;
   reset_peak();
   const CostScope listening([&](const OpCost& cost) {
@@ -89,7 +100,7 @@ StepPlan plan_step(const TrainConfig& config, const Shape& sample, const Machine
     plan.seconds += seconds_of(cost, machine);
     ++plan.ops;
   });
-  trainer.step(batches[0]);
+  trainer.step(batches[0], labels);
   const AllocatorStats stats = allocator_stats();
   plan.peak_bytes = stats.peak_bytes - before;
   plan.reserved_bytes = stats.live_bytes + stats.cached_bytes - before;

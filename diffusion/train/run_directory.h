@@ -4,7 +4,7 @@
 //   env.json                   library versions, instruction set, threads
 //   metrics.jsonl              one JSON object for each step
 //   samples/step-N.png         grids drawn while training
-//   checkpoints/step-N/        weights, optimizer, ema (safetensors) and state.json: what a resume needs
+//   checkpoints/step-N/        what a resume needs ("diffusion/train/checkpoint.h")
 //   model/                     the result in diffusers' layout, EMA weights; appears when the run is finished
 #pragma once
 
@@ -13,7 +13,8 @@
 #include <optional>
 #include <string>
 
-#include "diffusion/train/trainer.h"
+#include "diffusion/train/checkpoint.h"
+#include "diffusion/train/config.h"
 
 namespace sfumato {
 
@@ -32,7 +33,7 @@ class RunDirectory {
   std::filesystem::path samples() const { return root_ / "samples"; }
   std::filesystem::path config() const { return root_ / "config.json"; }
   std::filesystem::path metrics() const { return root_ / "metrics.jsonl"; }
-  std::filesystem::path checkpoint(int64_t step) const;
+  CheckpointFolder checkpoints() const { return CheckpointFolder(root_ / "checkpoints"); }
 
   // Whether something of a run is here already.
   bool exists() const;
@@ -41,15 +42,10 @@ class RunDirectory {
   // Makes the folders and writes config.json and env.json. Throws CannotCreate with the system's reason.
   void create(const TrainConfig& config) const;
 
-  // Written beside its place and renamed; then all but the newest `keep` are removed. Throws IoError.
-  void save_checkpoint(const Trainer& trainer, int64_t keep) const;
-  // Loads the newest checkpoint that can be read; returns its step, or none. What is skipped is told through `warn`.
-  std::optional<int64_t> load_newest(Trainer& trainer, const std::function<void(const std::string&)>& warn) const;
   // Drops the metrics of steps after `step`: they will be computed again.
   void truncate_metrics(int64_t step) const;
 
  private:
-  std::vector<int64_t> checkpoint_steps() const;  // ascending
   std::filesystem::path root_;
 };
 

@@ -4,12 +4,23 @@
 
 #include "diffusion/objective/objective.h"
 #include "diffusion/process/gaussian.h"
+#include "diffusion/train/environment.h"
 #include "nn/init.h"
 #include "nn/optim/clip.h"
+#include "tensor/ops/compare.h"
 #include "tensor/ops/view.h"
 #include "tensor/random.h"
 
 namespace sfumato {
+namespace {
+
+// The labels with each replaced by `null_label` with probability p, drawn for the samples of the scope in force.
+Tensor with_dropped_labels(const Tensor& labels, double p, int64_t null_label) {
+  const Tensor chance = rand(labels.shape(), "label-dropout", DType::f64);
+  return where(lt(chance, p), full(labels.shape(), static_cast<double>(null_label), DType::i64), labels);
+}
+
+}  // namespace
 
 Trainer::Trainer(const TrainConfig& config, const Shape& sample)
     : config_(config),
@@ -30,15 +41,17 @@ Trainer::Trainer(const TrainConfig& config, const Shape& sample)
   tree_ = std::make_unique<GradientTree>(flat_->size(), config.num_micro_batches());
 }
 
-double Trainer::micro_batch_gradient(const Tensor& x0, int64_t first_sample) {
+double Trainer::micro_batch_gradient(const Tensor& x0, const Tensor& labels, int64_t first_sample) {
   const RandomScope scope({.seed = static_cast<uint64_t>(config_.seed), .step = step_, .first_sample = first_sample});
   const Tensor t = randint(0, schedule_.num_timesteps(), {x0.size(0)}, "timestep");
   const Tensor noise = randn(x0.shape(), "noise");
   const Tensor x_t = q_sample(schedule_, x0, t, noise);
   const Tensor target = training_target(schedule_, prediction_type_, x0, noise, t);
+  const Tensor told =
+      config_.label_dropout > 0 ? with_dropped_labels(labels, config_.label_dropout, config_.null_label()) : labels;
 
   flat_->begin_gradients(tree_->next_buffer());
-  Variable errors = square((*network_)(x_t, t) - target);
+  Variable errors = square((*network_)(x_t, t, told) - target);
   if (config_.min_snr_gamma > 0) {
     const Tensor weights = loss_weights(schedule_, prediction_type_, t, {.min_snr_gamma = config_.min_snr_gamma});
     Shape one_per_sample = Shape::filled(x0.dim(), 1);
@@ -53,13 +66,17 @@ double Trainer::micro_batch_gradient(const Tensor& x0, int64_t first_sample) {
   return loss.item();
 }
 
-StepResult Trainer::step(const Tensor& x0) {
+StepResult Trainer::step(const Tensor& x0, const Tensor& labels) {
   check(x0.size(0) == config_.batch_size, "train: a batch of ", config_.batch_size, " images expected, got ",
         x0.shape());
+  check(labels.defined() == config_.class_conditional && (!labels.defined() || labels.shape() == Shape{x0.size(0)}),
+        "train: labels of a batch of ", x0.size(0), " are for a class-conditional network and no other, got ",
+        labels.defined() ? to_string(labels.shape()) : "none");
   tree_->reset();
   double loss = 0;
   for (int64_t first = 0; first < config_.batch_size; first += config_.micro_batch) {
-    loss += micro_batch_gradient(narrow(x0, 0, first, config_.micro_batch), first);
+    const Tensor of_these = labels.defined() ? narrow(labels, 0, first, config_.micro_batch) : Tensor();
+    loss += micro_batch_gradient(narrow(x0, 0, first, config_.micro_batch), of_these, first);
   }
   ++step_;
   StepResult result{.step = step_,
@@ -75,11 +92,19 @@ StepResult Trainer::step(const Tensor& x0) {
   return result;
 }
 
-void Trainer::load(int64_t step, const NamedTensors& weights, const NamedTensors& optimizer, const NamedTensors& ema) {
-  network_->load_state_dict(weights, "checkpoint weights");
-  optimizer_->load_state(optimizer, "checkpoint optimizer");
-  ema_->load_state(ema, "checkpoint ema");
-  step_ = step;
+CheckpointContents Trainer::checkpoint() const {
+  return {.step = step_,
+          .weights = network_->state_dict(),
+          .optimizer = optimizer_->state(),
+          .ema = ema_->state(),
+          .environment = environment_json()};
+}
+
+void Trainer::load(const CheckpointContents& contents) {
+  network_->load_state_dict(contents.weights, "checkpoint weights");
+  optimizer_->load_state(contents.optimizer, "checkpoint optimizer");
+  ema_->load_state(contents.ema, "checkpoint ema");
+  step_ = contents.step;
 }
 
 }  // namespace sfumato

@@ -3,18 +3,23 @@
 //   Trainer trainer(config, dataset->sample_shape());
 //   DataLoader loader(dataset, {.batch_size = config.batch_size, .seed = seed, .first_step = trainer.step_count()});
 //   while (trainer.step_count() < config.steps) {
-//     StepResult result = trainer.step(loader.next().images);
+//     const Batch batch = loader.next();
+//     StepResult result = trainer.step(batch.images, batch.labels);        // labels where config.class_conditional
 //   }
 //
 //   repeat
 //     x_0 ~ q(x_0), t ~ Uniform(1..T), eps ~ N(0, I)
 //     take a gradient step on |target - network(sqrt(A_t) x_0 + sqrt(1 - A_t) eps, t)|^2
 //
-// What fixes the bits. A batch is V = batch_size / micro_batch micro-batches. Each draws t, noise and dropout from
-// random streams keyed by (seed, purpose, step, index in the batch), runs forward and backward with the same shapes,
-// and the V gradients are added over a fixed binary tree (nn/optim/gradient_tree.h). So a run's weights are a function
-// of the configuration, the data, the number of threads, the instruction set and the library versions, and not of
-// interruptions, of other load on the machine, or (once there are several) of how micro-batches are shared out.
+// A class-conditional network is told the label too; with label_dropout each label is replaced by the null label with
+// that probability, so that the same network learns to predict without a class (Ho & Salimans 2022).
+//
+// What fixes the bits. A batch is V = batch_size / micro_batch micro-batches. Each draws t, noise, dropout and dropped
+// labels from random streams keyed by (seed, purpose, step, index in the batch), runs forward and backward with the
+// same shapes, and the V gradients are added over a fixed binary tree (nn/optim/gradient_tree.h). So a run's weights
+// are a function of the configuration, the data, the number of threads, the instruction set and the library versions,
+// and not of interruptions, of other load on the machine, or (once there are several) of how micro-batches are shared
+// out.
 #pragma once
 
 #include <memory>
@@ -22,6 +27,7 @@
 
 #include "diffusion/model/network.h"
 #include "diffusion/schedule/noise_schedule.h"
+#include "diffusion/train/checkpoint.h"
 #include "diffusion/train/config.h"
 #include "nn/optim/ema.h"
 #include "nn/optim/flat_parameters.h"
@@ -44,8 +50,8 @@ class Trainer {
   // ConfigError.
   Trainer(const TrainConfig& config, const Shape& sample);
 
-  // One optimiser update on x_0 (batch_size, sample shape...).
-  StepResult step(const Tensor& x0);
+  // One optimiser update on x_0 (batch_size, sample shape...) with labels, i64 (batch_size), if the network takes any.
+  StepResult step(const Tensor& x0, const Tensor& labels = {});
   // Updates made (or skipped) so far.
   int64_t step_count() const { return step_; }
 
@@ -53,15 +59,13 @@ class Trainer {
   DenoisingNetwork& network() { return *network_; }
   Ema& ema() { return *ema_; }
 
-  // Everything that the next step depends on, by file: "weights", "optimizer", "ema", "step".
-  NamedTensors weights() const { return network_->state_dict(); }
-  NamedTensors optimizer_state() const { return optimizer_->state(); }
-  NamedTensors ema_state() const { return ema_->state(); }
+  // Everything that the next step depends on: views of the tensors in use.
+  CheckpointContents checkpoint() const;
   // Throws Error when names or shapes do not fit this configuration.
-  void load(int64_t step, const NamedTensors& weights, const NamedTensors& optimizer, const NamedTensors& ema);
+  void load(const CheckpointContents& contents);
 
  private:
-  double micro_batch_gradient(const Tensor& x0, int64_t first_sample);
+  double micro_batch_gradient(const Tensor& x0, const Tensor& labels, int64_t first_sample);
 
   TrainConfig config_;
   std::unique_ptr<DenoisingNetwork> network_;
