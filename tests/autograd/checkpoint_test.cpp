@@ -1,6 +1,7 @@
 // checkpoint(): the same bits with less memory, for inputs and for what the function captures.
 #include "autograd/checkpoint.h"
 
+#include "autograd/autocast.h"
 #include "catch.h"
 #include "nn/init.h"
 #include "nn/layers.h"
@@ -19,9 +20,7 @@ struct Block : Module {
   Linear in{8, 256}, out{256, 8};
   Dropout drop{0.3};
   void visit(Visitor& v) override { v("in", in)("out", out)("drop", drop); }
-  Variable operator()(const Variable& x, const Variable& shift) const {
-    return x + out(drop(silu(in(x) + shift)));
-  }
+  Variable operator()(const Variable& x, const Variable& shift) const { return x + out(drop(silu(in(x) + shift))); }
 };
 
 bool same(const Variable& a, const Variable& b) { return all(eq(a.tensor(), b.tensor())).item() == 1; }
@@ -125,4 +124,58 @@ TEST_CASE("checkpoint: an exception in the second run leaves nothing behind", "[
   }
   CHECK(allocator_stats().live_bytes == before);
   CHECK_FALSE(x.grad().defined());
+}
+
+TEST_CASE("checkpoint: a captured leaf's hook sees its whole gradient once", "[autograd][checkpoint]") {
+  const Variable x(full({2}, 3, DType::f64), true);
+  Variable w(full({2}, 2, DType::f64), true);
+  int calls = 0;
+  w.register_hook([&](const Variable& g) {
+    ++calls;
+    return g * 10.0;
+  });
+  sum(checkpoint([&](std::span<const Variable> in) { return in[0] * w; }, {x}) + w).backward();
+  CHECK(calls == 1);
+  CHECK(w.grad().tensor().to_vector() == std::vector<double>{40, 40});
+}
+
+TEST_CASE("checkpoint: the first run keeps nothing either", "[autograd][checkpoint]") {
+  const size_t nothing = allocator_stats().live_bytes;
+  const Variable x(full({1 << 14}, 0.5), true);
+  const size_t before = allocator_stats().live_bytes;
+  const size_t one = before - nothing;
+  const auto chain = [](std::span<const Variable> in) {
+    Variable y = in[0];
+    for (int i = 0; i < 7; ++i) {
+      y = tanh(y);
+    }
+    return y;
+  };
+  reset_peak();
+  const Variable y = checkpoint(chain, {x});
+  CHECK(allocator_stats().peak_bytes <= before + 2 * one);
+  CHECK(allocator_stats().live_bytes == before + one);
+}
+
+TEST_CASE("checkpoint: under autocast, with a weight that was cast before", "[autograd][checkpoint]") {
+  const Variable x(full({2}, 3), true), w(full({2}, 2), true);
+  const AutocastGuard guard;
+  const auto f = [&](std::span<const Variable> in) { return autocast_f32(autocast_low(in[0]) * autocast_low(w)); };
+  const Variable before = autocast_f32(autocast_low(w));
+  Variable loss;
+  REQUIRE_NOTHROW(loss = sum(checkpoint(f, {x}) + before));
+  loss.backward();
+  CHECK(w.grad().tensor().to_vector() == std::vector<double>{4, 4});
+}
+
+TEST_CASE("autocast: a kept cast is not used once it is freed or its weight replaced", "[autograd][autocast]") {
+  Variable w(full({2}, 2), true);
+  const AutocastGuard guard;
+  sum(autocast_f32(autocast_low(w))).backward();
+  REQUIRE_NOTHROW(sum(autocast_f32(autocast_low(w))).backward());
+  CHECK(w.grad().tensor().to_vector() == std::vector<double>{2, 2});
+  const Variable kept = autocast_low(w);
+  CHECK(autocast_low(w).state() == kept.state());
+  w.set_tensor(full({2}, 7));  // with the version number of what it replaces
+  CHECK(autocast_f32(autocast_low(w)).tensor().to_vector() == std::vector<double>{7, 7});
 }

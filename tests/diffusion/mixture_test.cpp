@@ -210,3 +210,26 @@ TEST_CASE("trajectory: times outside the schedule or out of order are refused", 
   CHECK_THROWS_AS(noising_trajectory(schedule, zeros({2, 2}, DType::i64), last), Error);
   CHECK(noising_trajectory(schedule, x0, last).shape() == Shape{1, 2, 2});
 }
+
+TEST_CASE("forward process: a million draws, step by step and at once, have the mixture's distribution",
+          "[diffusion]") {
+  // Steps from small to large, so that a wrong coefficient shows early and late.
+  const NoiseSchedule steep = linear_schedule(30, 1e-3, 0.12);
+  constexpr int64_t kCount = 1'000'000;
+  const RandomScope scope({.seed = 12});
+  const Tensor x0 = example().sample(kCount).reshape({kCount, 1});
+  Tensor x = x0;
+  for (int64_t t = 0; t < 30; ++t) {
+    const RandomScope step({.seed = 12, .step = t + 1});
+    const Tensor index = full({kCount}, static_cast<double>(t), DType::i64);
+    x = q_step(steep, x, index, randn({kCount, 1}, "step", DType::f64));
+    if (t != 0 && t != 9 && t != 29) continue;
+    const GaussianMixture wanted = example().diffused(steep.level(t));
+    const Tensor direct = q_sample(steep, x0, index, randn({kCount, 1}, "direct", DType::f64));
+    CAPTURE(t);
+    CHECK(distance(x.to_vector(), wanted) < one_in_a_million(kCount));
+    CHECK(distance(direct.to_vector(), wanted) < one_in_a_million(kCount));
+    // The test can tell: a step too early or late is another distribution.
+    if (t > 0) CHECK(distance(x.to_vector(), example().diffused(steep.level(t - 1))) > one_in_a_million(kCount));
+  }
+}

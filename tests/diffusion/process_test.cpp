@@ -82,7 +82,7 @@ TEST_CASE("forward process: step by step equals the closed form, path by path", 
     noises.push_back(normal({2, 3}, "noise"));
     x = q_step(ho, x, repeated(t, 2), noises.back());
     if (t == 0 || t == 99 || t == 999) {
-      CHECK(allclose(x, q_sample(ho, x0, repeated(t, 2), equivalent_noise(ho, noises)), 1e-11, 1e-11));
+      CHECK(allclose(x, q_sample(ho, x0, repeated(t, 2), equivalent_noise(ho, noises)), 1e-12, 1e-12));
     }
   }
 }

@@ -65,7 +65,8 @@ TEST_CASE("ancestral_step: variances, and none at t = 0", "[diffusion]") {
         Approx(1 - ho.alpha_cumprod(500) / ho.alpha_cumprod(400)).epsilon(1e-10).margin(0));
   CHECK(variance({0, -1}, VarianceType::fixed_large) == 0);
   CHECK(variance({9, -1}, VarianceType::fixed_small) == Approx(1e-20).epsilon(1e-10).margin(0));  // diffusers' floor
-  CHECK_THROWS_AS(parse_variance_type("learned_range"), Error);
+  CHECK_THROWS_AS(parse_fixed_variance_type("learned_range"), Error);
+  CHECK_THROWS_AS(ancestral_step(ho, {9, 8}, VarianceType::fixed_large_log), Error);
 }
 
 TEST_CASE("ancestral_sample: the exact spread of what it draws from Gaussian data", "[diffusion]") {

@@ -114,14 +114,47 @@ TEST_CASE("noise schedule: a re-spaced schedule keeps the levels of the grid", "
   CHECK_THROWS_AS(ho.respaced(std::vector<int64_t>{5, 5}), Error);
 }
 
+TEST_CASE("noise schedule: sigmoid follows the logistic function", "[diffusion]") {
+  const NoiseSchedule schedule = make_schedule({.beta_schedule = "sigmoid"});
+  for (const int64_t t : {0, 250, 999}) {
+    const double x = -6 + 12 * static_cast<double>(t) / 999;
+    CHECK(schedule.beta(t) == Approx(1e-4 + 0.0199 / (1 + std::exp(-x))).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("noise schedule: the harmonic one is a straight line to no signal", "[diffusion]") {
+  const NoiseSchedule schedule = harmonic_schedule(50);
+  for (int64_t t = 1; t <= 50; ++t) CHECK(A(schedule, t) == Approx((50.0 - static_cast<double>(t)) / 50).margin(1e-14));
+  CHECK(A(schedule, 50) == 0);
+  CHECK(schedule.level(49).signal == 0);
+  CHECK(schedule.snr(49) == 0);
+}
+
+TEST_CASE("noise schedule: rescaled, it ends without signal and begins as it did", "[diffusion]") {
+  for (const std::string name : {"linear", "scaled_linear", "squaredcos_cap_v2"}) {
+    const NoiseSchedule plain = make_schedule({.beta_schedule = name});
+    const NoiseSchedule rescaled = make_schedule({.beta_schedule = name, .rescale_betas_zero_snr = true});
+    CHECK(A(rescaled, 1000) == 0);
+    CHECK(A(rescaled, 1) == Approx(A(plain, 1)).epsilon(1e-12));
+    // Roots are stretched linearly: the ratio of any two differences stays.
+    const auto root = [](const NoiseSchedule& schedule, int64_t t) { return std::sqrt(A(schedule, t)); };
+    const auto ratio = [&](const NoiseSchedule& s) {
+      return (root(s, 700) - root(s, 300)) / (root(s, 1) - root(s, 1000));
+    };
+    CHECK(ratio(rescaled) == Approx(ratio(plain)).epsilon(1e-10));
+  }
+  CHECK_THROWS_AS(zero_terminal_snr(linear_schedule(1)), Error);
+  CHECK_THROWS_AS(NoiseSchedule("", {1.0, 0.5}), Error);  // nothing can follow where no signal is left
+}
+
 TEST_CASE("noise schedule: errors name the rule and the value", "[diffusion]") {
   CHECK_THAT(error_of([] { linear_schedule(0); }), ContainsSubstring("1..1000000, got 0"));
   CHECK_THAT(error_of([] { linear_schedule(10, 0.1, 1.5); }), ContainsSubstring("(0, 1), got 1.0333"));
   CHECK_THAT(error_of([] { linear_schedule(10).beta(10); }), ContainsSubstring("timestep 10 is outside 0..9"));
   CHECK_THAT(error_of([] { linear_schedule(10).alpha_cumprod(-2); }), ContainsSubstring("timestep -2"));
   ScheduleConfig config;
-  config.beta_schedule = "sigmoid";
-  CHECK_THAT(error_of([&] { make_schedule(config); }), ContainsSubstring("unknown beta_schedule \"sigmoid\""));
+  config.beta_schedule = "laplace";
+  CHECK_THAT(error_of([&] { make_schedule(config); }), ContainsSubstring("unknown beta_schedule \"laplace\""));
 }
 
 TEST_CASE("timesteps: the three spacings", "[diffusion]") {
@@ -162,7 +195,7 @@ TEST_CASE("timesteps: the two rules for the step's target differ unless the step
 }
 
 TEST_CASE("scheduler config: diffusers' files are read and written back byte for byte", "[diffusion]") {
-  for (const char* pipeline : {"ddpm", "ddim"}) {
+  for (const char* pipeline : {"ddpm", "ddim", "dpmsolver"}) {
     const auto path = pipelines / pipeline / "scheduler/scheduler_config.json";
     CAPTURE(path.string());
     const SchedulerConfig config = load_scheduler_config(path);
@@ -181,6 +214,19 @@ TEST_CASE("scheduler config: diffusers' files are read and written back byte for
              {"\"prediction_type\": \"epsilon\"", "\"prediction_type\": \"v_prediction\""},
              {"\"sample_max_value\": 1.0", "\"sample_max_value\": 3.0"},
              {"\"steps_offset\": 0", "\"steps_offset\": 1"},
+             {"\"thresholding\": false", "\"thresholding\": true"},
+             {"\"rescale_betas_zero_snr\": false", "\"rescale_betas_zero_snr\": true"},
+             {"\"algorithm_type\": \"dpmsolver++\"", "\"algorithm_type\": \"sde-dpmsolver\""},
+             {"\"euler_at_final\": false", "\"euler_at_final\": true"},
+             {"\"final_sigmas_type\": \"zero\"", "\"final_sigmas_type\": \"sigma_min\""},
+             {"\"flow_shift\": 1.0", "\"flow_shift\": 3.0"},
+             {"\"lambda_min_clipped\": -Infinity", "\"lambda_min_clipped\": -5.1"},
+             {"\"lower_order_final\": true", "\"lower_order_final\": false"},
+             {"\"solver_order\": 2", "\"solver_order\": 3"},
+             {"\"solver_type\": \"midpoint\"", "\"solver_type\": \"heun\""},
+             {"\"time_shift_type\": \"exponential\"", "\"time_shift_type\": \"linear\""},
+             {"\"variance_type\": null", "\"variance_type\": \"learned_range\""},
+             {"\"timestep_spacing\": \"linspace\"", "\"timestep_spacing\": \"trailing\""},
              {"\"timestep_spacing\": \"leading\"", "\"timestep_spacing\": \"trailing\""},
              {"\"set_alpha_to_one\": true", "\"set_alpha_to_one\": false"},
              {"\"variance_type\": \"fixed_small\"", "\"variance_type\": \"fixed_large\""}}) {
@@ -195,7 +241,30 @@ TEST_CASE("scheduler config: the multistep solver's file gives its schedule", "[
   CHECK(config.class_name == "DPMSolverMultistepScheduler");
   CHECK(config.timestep_spacing == TimestepSpacing::linspace);
   CHECK_FALSE(config.clip_sample);
-  CHECK_THAT(error_of([&] { to_json(config); }), ContainsSubstring("DPMSolverMultistepScheduler"));
+  CHECK(config.multistep.solver_order == 2);
+  const auto parse = [](const std::string& fields) {
+    return parse_scheduler_config("{\"_class_name\": \"DPMSolverMultistepScheduler\"" + fields + "}", "here.json");
+  };
+  // What a solver made from another scheduler keeps of it, and diffusers gives back to the next one.
+  CHECK(parse(", \"clip_sample\": true").clip_sample);
+  CHECK(parse(", \"variance_type\": \"fixed_large\"").variance_type == VarianceType::fixed_large);
+  for (const auto& [field, value] :
+       std::vector<std::pair<std::string, std::string>>{{"use_karras_sigmas", "true"},
+                                                        {"use_lu_lambdas", "true"},
+                                                        {"use_flow_sigmas", "true"},
+                                                        {"use_exponential_sigmas", "true"},
+                                                        {"use_beta_sigmas", "true"},
+                                                        {"use_dynamic_shifting", "true"},
+                                                        {"algorithm_type", "\"unipc\""},
+                                                        {"solver_order", "4"},
+                                                        {"solver_type", "\"bh2\""},
+                                                        {"final_sigmas_type", "\"one\""},
+                                                        {"time_shift_type", "\"cubic\""},
+                                                        {"beta_schedule", "\"sigmoid\""}}) {
+    CAPTURE(field);
+    CHECK_THAT(error_of([&, &field = field, &value = value] { parse(", \"" + field + "\": " + value); }),
+               ContainsSubstring("here.json: field " + field + " has the value " + value));
+  }
 }
 
 TEST_CASE("scheduler config: what is missing has its default, what is not supported is refused by name",
@@ -208,12 +277,13 @@ TEST_CASE("scheduler config: what is missing has its default, what is not suppor
   CHECK(parse(", \"predict_epsilon\": false").prediction_type == PredictionType::sample);
   CHECK(parse(", \"trained_betas\": [0.1, 0.2], \"num_train_timesteps\": 2").make_schedule().beta(1) == 0.2);
   const std::vector<std::pair<std::string, std::string>> refused{
-      {", \"thresholding\": true", "here.json: field thresholding has the value true, which is not supported"},
-      {", \"rescale_betas_zero_snr\": true", "rescale_betas_zero_snr"},
-      {", \"variance_type\": \"learned_range\"", "\"learned_range\" is not supported"},
+      {", \"thresholding\": 1", "here.json: field thresholding has the value 1, which is not of its type"},
+      {", \"dynamic_thresholding_ratio\": 1.5", "dynamic_thresholding_ratio must lie in [0, 1], got 1.5"},
+      {", \"sample_max_value\": 0", "sample_max_value must be positive"},
+      {", \"variance_type\": \"large\"", "unknown value \"large\""},
       {", \"prediction_type\": \"flow\"", "prediction_type"},
       {", \"timestep_spacing\": \"karras\"", "timestep_spacing"},
-      {", \"beta_schedule\": \"sigmoid\"", "sigmoid"},
+      {", \"beta_schedule\": \"laplace\"", "laplace"},
       {", \"set_alpha_to_one\": true", "unknown field set_alpha_to_one"},
       {", \"gamma\": 1", "unknown field gamma (value 1)"},
       {", \"beta_end\": \"0.02\"", "field beta_end has the value \"0.02\", which is not of its type"},
@@ -233,4 +303,26 @@ TEST_CASE("scheduler config: what is missing has its default, what is not suppor
   CHECK_THAT(error_of([] { parse_scheduler_config("{\"_class_name\": \"PNDMScheduler\"}"); }),
              ContainsSubstring("PNDMScheduler"));
   CHECK_THROWS_AS(load_scheduler_config("/no/such/file.json"), IoError);
+}
+
+TEST_CASE("noise schedule: sigmoid, and zero terminal signal", "[diffusion]") {
+  const NoiseSchedule sigmoid = sigmoid_schedule(3, 0.1, 0.3);
+  CHECK(sigmoid.beta(0) == digits(0.1 + 0.2 / (1 + std::exp(6.0)), 1e-13));
+  CHECK(sigmoid.beta(1) == digits(0.2, 1e-13));
+  CHECK(sigmoid.beta(2) == digits(0.1 + 0.2 / (1 + std::exp(-6.0)), 1e-13));
+  for (const auto precision : {TablePrecision::f64, TablePrecision::f32}) {
+    const double bound = precision == TablePrecision::f64 ? 1e-12 : 1e-4;
+    const NoiseSchedule plain = linear_schedule(100, 1e-3, 0.05, precision), zero = zero_terminal_snr(plain);
+    CHECK(zero.alpha_cumprod(0) == digits(plain.alpha_cumprod(0), bound));
+    CHECK(zero.alpha_cumprod(99) == 0);
+    CHECK(zero.beta(99) == 1);
+    // Lin et al. 2023: the roots are shifted and scaled, so ratios of their differences stay.
+    const auto root = [](const NoiseSchedule& s, int64_t t) { return std::sqrt(s.alpha_cumprod(t)); };
+    const auto ratio = [&](const NoiseSchedule& s) { return (root(s, 20) - root(s, 60)) / (root(s, 0) - root(s, 99)); };
+    CHECK(ratio(zero) == digits(ratio(plain), bound));
+  }
+  CHECK_THROWS_AS(NoiseSchedule("two ones", {1.0, 1.0}), Error);
+  ScheduleConfig config;
+  config.rescale_betas_zero_snr = true;
+  CHECK(make_schedule(config).alpha_cumprod(999) == 0);
 }

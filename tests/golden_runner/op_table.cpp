@@ -19,16 +19,14 @@ void require_value(const OpCall& call, const std::string& name, const T& value) 
   }
 }
 
-// One number for both image dimensions; the reference may also write a list of two.
-int64_t square_arg(const OpCall& call, const std::string& name) {
+// One number for both image dimensions, or a list of one or two.
+Pair2d pair_arg(const OpCall& call, const std::string& name) {
   const Dims values = call.dims(name);
-  if (values.rank() == 0 || values[values.rank() - 1] != values[0]) {
-    throw NotBuilt(call.op() + ": only one " + name + " for both dimensions is built");
-  }
-  return values[0];
+  if (values.rank() < 1 || values.rank() > 2) throw NotBuilt(call.op() + ": " + name + " must be one number or two");
+  return {values[0], values[values.rank() - 1]};
 }
-int64_t square_arg(const OpCall& call, const std::string& name, int64_t otherwise) {
-  return call.arg(name, nlohmann::json()).is_null() ? otherwise : square_arg(call, name);
+Pair2d pair_arg(const OpCall& call, const std::string& name, int64_t otherwise) {
+  return call.arg(name, nlohmann::json()).is_null() ? Pair2d(otherwise) : pair_arg(call, name);
 }
 
 Reduction reduction_of(const OpCall& call) {
@@ -165,37 +163,61 @@ void add_products(Table& table) {
     return linear(call.input("x"), call.input("weight"), call.optional_input("bias"));
   };
   table["conv2d"] = [](const OpCall& call) {
-    return conv2d(call.input("x"), call.input("weight"), call.optional_input("bias"),
-                  {.stride = square_arg(call, "stride", 1),
-                   .padding = square_arg(call, "padding", 0),
-                   .dilation = square_arg(call, "dilation", 1),
-                   .groups = call.arg<int64_t>("groups", 1)});
+    const Variable &x = call.input("x"), &weight = call.input("weight");
+    Conv2dOptions o{.stride = pair_arg(call, "stride", 1),
+                    .dilation = pair_arg(call, "dilation", 1),
+                    .groups = call.arg<int64_t>("groups", 1)};
+    const auto padding = call.arg("padding", nlohmann::json());
+    if (padding == "same") {
+      o = same_padding({weight.size(2), weight.size(3)}, o);
+    } else if (padding != "valid") {
+      o.padding = pair_arg(call, "padding", 0);
+    }
+    return conv2d(x, weight, call.optional_input("bias"), o);
   };
   table["conv_transpose2d"] = [](const OpCall& call) {
     return conv_transpose2d(call.input("x"), call.input("weight"), call.optional_input("bias"),
-                            {.stride = square_arg(call, "stride", 1),
-                             .padding = square_arg(call, "padding", 0),
-                             .output_padding = square_arg(call, "output_padding", 0),
-                             .dilation = square_arg(call, "dilation", 1),
+                            {.stride = pair_arg(call, "stride", 1),
+                             .padding = pair_arg(call, "padding", 0),
+                             .output_padding = pair_arg(call, "output_padding", 0),
+                             .dilation = pair_arg(call, "dilation", 1),
                              .groups = call.arg<int64_t>("groups", 1)});
   };
 }
 
+// Factors ("scale") or a size ("size") for both dimensions.
+template <Interpolation Mode>
+Variable resized(const OpCall& call) {
+  const Variable& x = call.input("x");
+  const bool align_corners = call.arg("align_corners", false);
+  if (call.has("size")) return interpolate(x, pair_arg(call, "size"), Mode, align_corners);
+  const Pair2d scale = pair_arg(call, "scale");
+  return interpolate(x, {x.size(2) * scale.height, x.size(3) * scale.width}, Mode, align_corners);
+}
+
+Pool2dOptions pool_options(const OpCall& call) {
+  return {.stride = pair_arg(call, "stride", 0),
+          .padding = pair_arg(call, "padding", 0),
+          .dilation = pair_arg(call, "dilation", 1),
+          .ceil_mode = call.arg("ceil_mode", false),
+          .count_include_pad = call.arg("count_include_pad", true)};
+}
+
 void add_images(Table& table) {
   table["upsample_nearest2d"] = [](const OpCall& call) {
-    return upsample_nearest2d(call.input("x"), call.arg<int64_t>("scale"));
+    return call.has("size") ? resized<Interpolation::nearest>(call)
+                            : upsample_nearest2d(call.input("x"), pair_arg(call, "scale"));
   };
-  table["upsample_bilinear2d"] = [](const OpCall& call) {
-    return upsample_bilinear2d(call.input("x"), call.arg<int64_t>("scale"), call.arg("align_corners", false));
-  };
+  table["upsample_bilinear2d"] = resized<Interpolation::bilinear>;
+  table["upsample_bicubic2d"] = resized<Interpolation::bicubic>;
   table["avg_pool2d"] = [](const OpCall& call) {
-    require_value<int64_t>(call, "padding", 0);
-    const int64_t kernel = square_arg(call, "kernel");
-    return avg_pool2d(call.input("x"), kernel, square_arg(call, "stride", kernel));
+    return avg_pool2d(call.input("x"), pair_arg(call, "kernel"), pool_options(call));
   };
   table["max_pool2d"] = [](const OpCall& call) {
-    const int64_t kernel = square_arg(call, "kernel");
-    return max_pool2d(call.input("x"), kernel, square_arg(call, "stride", kernel), square_arg(call, "padding", 0));
+    return max_pool2d(call.input("x"), pair_arg(call, "kernel"), pool_options(call));
+  };
+  table["adaptive_avg_pool2d"] = [](const OpCall& call) {
+    return adaptive_avg_pool2d(call.input("x"), pair_arg(call, "size"));
   };
 }
 
@@ -213,12 +235,18 @@ void add_norms(Table& table) {
                     call.arg<double>("eps"));
   };
   table["batch_norm"] = [](const OpCall& call) {
-    require_value(call, "training", true);
-    return batch_norm(call.input("x"), call.optional_input("weight"), call.optional_input("bias"),
-                      call.arg("eps", 1e-5));
+    return batch_norm(call.input("x"), call.optional_input("running_mean").tensor(),
+                      call.optional_input("running_var").tensor(), call.optional_input("weight"),
+                      call.optional_input("bias"),
+                      {.training = call.arg("training", !call.has_input("running_mean")),
+                       .momentum = call.arg("momentum", 0.1),
+                       .eps = call.arg("eps", 1e-5)});
   };
   table["scaled_dot_product_attention"] = [](const OpCall& call) {
-    return scaled_dot_product_attention(call.input("q"), call.input("k"), call.input("v"), call.arg("scale", 0.0));
+    return scaled_dot_product_attention(call.input("q"), call.input("k"), call.input("v"),
+                                        {.attn_mask = call.optional_input("attn_mask"),
+                                         .is_causal = call.arg("is_causal", false),
+                                         .scale = call.arg("scale", 0.0)});
   };
 }
 
@@ -230,7 +258,12 @@ void add_losses(Table& table) {
     return smooth_l1_loss(call.input("input"), call.input("target"), call.arg("beta", 1.0), reduction_of(call));
   };
   table["cross_entropy"] = [](const OpCall& call) {
-    return cross_entropy(call.input("input"), call.tensor("target"), reduction_of(call));
+    const Variable weight = call.optional_input("weight");
+    return cross_entropy(call.input("input"), call.input("target"),
+                         {.weight = weight.defined() ? weight.tensor() : Tensor(),
+                          .ignore_index = call.arg<int64_t>("ignore_index", -100),
+                          .label_smoothing = call.arg("label_smoothing", 0.0),
+                          .reduction = reduction_of(call)});
   };
 }
 

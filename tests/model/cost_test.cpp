@@ -24,14 +24,14 @@ TEST_CASE("forward_cost: the network of Ho et al. for CIFAR-10 takes 6.222 GMAC"
 }
 
 TEST_CASE("forward_cost: modules get what their ops cost, and parents the sum of their children", "[diffusion][cost]") {
-  UNet net({.sample_size = 8,
-            .in_channels = 1,
-            .out_channels = 1,
-            .block_out_channels = {8, 16},
-            .attention = {false, true},
-            .layers_per_block = 1,
-            .attention_head_dim = {},
-            .norm_num_groups = 4});
+  UNetConfig config{.sample_size = 8,
+                    .in_channels = 1,
+                    .out_channels = 1,
+                    .block_out_channels = {8, 16},
+                    .layers_per_block = 1,
+                    .norm_num_groups = 4};
+  config.set_levels({false, true});
+  UNet net(config);
   const auto tree = forward_cost(net, /*batch=*/3);
   const auto find = [&](const std::string& path) {
     for (const ModuleCost& cost : tree) {

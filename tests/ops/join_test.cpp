@@ -28,7 +28,6 @@ void check_gradients(const DifferentiableFunction& f, const std::vector<Tensor>&
   CHECK(second);
 }
 
-
 }  // namespace
 
 TEST_CASE("cat: along every dimension, of views and of empties", "[tensor][join]") {
@@ -125,7 +124,7 @@ TEST_CASE("join: errors name the op, the rule and what was received", "[tensor][
   CHECK_THROWS_WITH(cat(std::span<const Tensor>(), 0), ContainsSubstring("cat: the list is empty"));
   CHECK_THROWS_WITH(cat({x, zeros({2, 4})}, 0), ContainsSubstring("tensor 1 has (2, 4) but tensor 0 has (2, 3)"));
   CHECK_THROWS_WITH(cat({x, zeros({2})}, 0), ContainsSubstring("tensor 1 has shape (2,)"));
-  CHECK_THROWS_WITH(cat({x, zeros({2, 3}, DType::f64)}, 0), ContainsSubstring("dtype f64 but tensor 0 has f32"));
+  CHECK(cat({x, zeros({2, 3}, DType::f64)}, 0).dtype() == DType::f64);
   CHECK_THROWS_WITH(cat({scalar(1), scalar(2)}, 0), ContainsSubstring("rank 0"));
   CHECK_THROWS_WITH(cat({x, x}, 2), ContainsSubstring("cat: dim 2"));
   CHECK_THROWS_WITH(stack({x, zeros({3, 2})}, 0), ContainsSubstring("stack: all shapes must be equal"));

@@ -42,7 +42,7 @@ TEST_CASE("loss: smooth L1 is quadratic inside beta, linear outside, and continu
   CHECK(gradient[0] == Approx(0.4));
   CHECK(gradient[3] == -1);
   CHECK(gradient[4] == Approx(1));
-  CHECK_THROWS_WITH(smooth_l1_loss(input, target, 0.0), ContainsSubstring("beta must be positive"));
+  CHECK_THROWS_WITH(smooth_l1_loss(input, target, -1.0), ContainsSubstring("beta must not be negative"));
 }
 
 TEST_CASE("loss: cross entropy is minus the log of the target's probability", "[autograd][loss]") {

@@ -3,7 +3,6 @@
 #include <string>
 #include <thread>
 
-#include "autograd/gradcheck.h"
 #include "autograd/variable.h"
 #include "catch.h"
 #include "ops/linalg_support.h"
@@ -195,26 +194,3 @@ TEST_CASE("matmul: threads of their own may multiply at the same time", "[matmul
   CHECK((same[0] && same[1]));
 }
 #endif
-
-TEST_CASE("matmul: gradients of all orders", "[matmul]") {
-  const auto check_gradients = [](const DifferentiableFunction& f, const std::vector<Tensor>& inputs) {
-    std::string why;
-    const bool first = gradcheck(f, inputs, {}, &why);
-    INFO(why);
-    CHECK(first);
-    const bool second = gradgradcheck(f, inputs, {}, &why);
-    INFO(why);
-    CHECK(second);
-  };
-  const auto product = [](std::span<const Variable> in) { return matmul(in[0], in[1]); };
-  const std::vector<std::pair<Shape, Shape>> shapes = {
-      {{3, 4}, {4, 2}}, {{2, 3, 4}, {4, 2}}, {{3, 4}, {2, 4, 2}}, {{2, 1, 3, 2}, {2, 2, 3}},
-      {{4}, {4, 2}},    {{2, 3, 4}, {4}},    {{4}, {4}},          {{4}, {2, 4, 3}},
-  };
-  for (const auto& [a, b] : shapes) {
-    INFO(to_string(a) << " x " << to_string(b));
-    check_gradients(product, {random_tensor(a, 1), random_tensor(b, 2)});
-  }
-  check_gradients([](std::span<const Variable> in) { return linear(in[0], in[1], in[2]); },
-                  {random_tensor({2, 3, 4}, 1), random_tensor({5, 4}, 2), random_tensor({5}, 3)});
-}

@@ -30,7 +30,7 @@ bool network_is_right() {
   config.sample_size = 8;
   config.in_channels = config.out_channels = 1;
   config.block_out_channels = {8, 8};
-  config.attention = {false, true};
+  config.set_levels({false, true});
   config.layers_per_block = 1;
   config.norm_num_groups = 4;
   UNet first(config), second(config);

@@ -53,6 +53,8 @@ class Draw {
   Tensor uniform(const Shape& shape, double low, double high);
   Tensor normal(const Shape& shape) { return uniform(shape, -1.5, 1.5); }
   Tensor positive(const Shape& shape) { return uniform(shape, 0.3, 2); }
+  // normal(), or bits() in a draw of bool: for ops that only move elements.
+  Tensor any(const Shape& shape) { return dtype_ == DType::boolean ? bits(shape) : normal(shape); }
   // Away from 0 by a tenth at least, of both signs: for kinks and poles there.
   Tensor off_zero(const Shape& shape);
   // All elements differ by more than any step of a difference quotient: for extrema and sorting.

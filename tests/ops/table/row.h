@@ -52,6 +52,7 @@ using ResultDType = DType (*)(DType);
 inline DType same_dtype(DType dtype) { return dtype; }
 inline DType always_bool(DType) { return DType::boolean; }
 inline DType always_i64(DType) { return DType::i64; }
+inline DType always_f64(DType) { return DType::f64; }
 
 struct Row {
   std::string name;           // as users call it, and as its errors begin
@@ -69,6 +70,20 @@ struct Row {
 // Every family's rows.
 std::vector<Row> unary_rows();
 std::vector<Row> arithmetic_rows();
+std::vector<Row> attention_rows();
+std::vector<Row> conv_rows();
+std::vector<Row> loss_rows();
+std::vector<Row> product_rows();
+std::vector<Row> resample_rows();
+std::vector<Row> view_rows();
+std::vector<Row> rearrange_rows();
+std::vector<Row> join_rows();
+std::vector<Row> index_rows();
+std::vector<Row> compare_rows();
+std::vector<Row> norm_rows();
+std::vector<Row> reduce_rows();
+std::vector<Row> scan_rows();
+std::vector<Row> sort_rows();
 
 // All of them.
 const std::vector<Row>& all_rows();
@@ -77,10 +92,18 @@ const Row& row_named(const std::string& name);
 
 // ---- formulas ----
 
+using Formula = std::function<Tensor(std::span<const Tensor>)>;
+// Where the element at `at` lies in a row-major tensor.
+int64_t flat(const Shape& shape, const Dims& at);
+// The tensor of `shape` whose element at `at` is value(at, the inputs' elements in row-major order).
+Formula by_index(const Shape& shape,
+                 std::function<double(const Dims& at, const std::vector<std::vector<double>>& inputs)> value);
+// The same of the only input, where the place of an element is all there is to say.
+Formula picked(const Shape& shape, std::function<int64_t(const Dims& at)> place);
+
 // f of every element of the only input, or of every pair of elements of two inputs that broadcast.
-std::function<Tensor(std::span<const Tensor>)> each(double (*f)(double));
-std::function<Tensor(std::span<const Tensor>)> each(std::function<double(double)> f);
-std::function<Tensor(std::span<const Tensor>)> each_pair(std::function<double(double, double)> f);
+Formula each(std::function<double(double)> f);
+Formula each_pair(std::function<double(double, double)> f);
 
 // A misuse is often a call with this tensor.
 inline Tensor f32_of(const Shape& shape) { return ones(shape); }

@@ -9,7 +9,9 @@ namespace sfumato::testing {
 const std::vector<Row>& all_rows() {
   static const std::vector<Row> all = [] {
     std::vector<Row> rows;
-    for (auto family : {unary_rows, arithmetic_rows}) {
+    for (auto family :
+         {unary_rows, arithmetic_rows, attention_rows, conv_rows, loss_rows, product_rows, resample_rows, view_rows,
+          rearrange_rows, join_rows, index_rows, compare_rows, norm_rows, reduce_rows, scan_rows, sort_rows}) {
       for (Row& row : family()) {
         rows.push_back(std::move(row));
       }
@@ -26,7 +28,35 @@ const Row& row_named(const std::string& name) {
   throw InternalError("the table has no row " + name);
 }
 
-std::function<Tensor(std::span<const Tensor>)> each(std::function<double(double)> f) {
+int64_t flat(const Shape& shape, const Dims& at) {
+  int64_t place = 0;
+  for (int d = 0; d < shape.rank(); ++d) place = place * shape[d] + at[d];
+  return place;
+}
+
+Formula by_index(const Shape& shape,
+                 std::function<double(const Dims& at, const std::vector<std::vector<double>>& inputs)> value) {
+  return [shape, value = std::move(value)](std::span<const Tensor> x) {
+    std::vector<std::vector<double>> inputs;
+    for (const Tensor& input : x) inputs.push_back(input.to_vector());
+    Tensor out = empty(shape, DType::f64);
+    double* to = out.mutable_data<double>();
+    Dims at = Dims::filled(shape.rank(), 0);
+    for (int64_t i = 0; i < out.numel(); ++i) {
+      to[i] = value(at, inputs);
+      for (int d = shape.rank() - 1; d >= 0 && ++at[d] == shape[d]; --d) at[d] = 0;
+    }
+    return out;
+  };
+}
+
+Formula picked(const Shape& shape, std::function<int64_t(const Dims& at)> place) {
+  return by_index(shape, [place = std::move(place)](const Dims& at, const std::vector<std::vector<double>>& inputs) {
+    return inputs[0][static_cast<size_t>(place(at))];
+  });
+}
+
+Formula each(std::function<double(double)> f) {
   return [f = std::move(f)](std::span<const Tensor> x) {
     Tensor out = x[0].clone();
     double* values = out.mutable_data<double>();
@@ -34,11 +64,7 @@ std::function<Tensor(std::span<const Tensor>)> each(std::function<double(double)
     return out;
   };
 }
-std::function<Tensor(std::span<const Tensor>)> each(double (*f)(double)) {
-  return each(std::function<double(double)>(f));
-}
-
-std::function<Tensor(std::span<const Tensor>)> each_pair(std::function<double(double, double)> f) {
+Formula each_pair(std::function<double(double, double)> f) {
   return [f = std::move(f)](std::span<const Tensor> x) {
     const Shape shape = broadcast_shapes("formula", x[0].shape(), x[1].shape());
     Tensor a = empty(shape, DType::f64), b = empty(shape, DType::f64);

@@ -1,0 +1,161 @@
+// Model folders: diffusers' own are read, and what is written back is theirs to the byte.
+#include "diffusion/pipeline/model_folder.h"
+
+#include <nlohmann/json.hpp>
+
+#include "catch.h"
+#include "diffusion/model/unet.h"
+#include "diffusion/pipeline/weights.h"
+#include "nn/init.h"
+#include "tensor/ops/view.h"
+#include "tests/io/io_testing.h"
+
+using namespace sfumato;
+using namespace sfumato::testing;
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path golden = fs::path(SFUMATO_SOURCE_DIR) / "tests/golden";
+
+// A pipeline folder of a golden network and a golden scheduler.
+void put_pipeline(const fs::path& folder, const std::string& unet, const std::string& pipeline) {
+  fs::create_directories(folder / "unet");
+  for (const char* file : {"config.json", kWeightsFile}) fs::copy_file(golden / unet / file, folder / "unet" / file);
+  fs::copy(golden / "pipelines" / pipeline, folder, fs::copy_options::recursive);
+}
+
+void replace_in(const fs::path& path, const std::string& from, const std::string& to) {
+  std::string text = get(path);
+  const size_t at = text.find(from);
+  REQUIRE(at != text.npos);
+  put(path, text.replace(at, from.size(), to));
+}
+
+void check_same_bits(const NamedTensors& a, const NamedTensors& b) {
+  REQUIRE(a.size() == b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    CAPTURE(a[i].first);
+    CHECK(a[i].first == b[i].first);
+    CHECK(a[i].second.dtype() == b[i].second.dtype());
+    CHECK(a[i].second.shape() == b[i].second.shape());
+    CHECK(a[i].second.to_vector() == b[i].second.to_vector());
+  }
+}
+
+}  // namespace
+
+TEST_CASE("model folder: what diffusers wrote is written back byte for byte", "[diffusion][model_folder]") {
+  for (const char* unet : {"unet_ddpm", "unet_adagn", "unet_fourier"}) {
+    for (const char* scheduler : {"ddpm", "ddim", "dpmsolver"}) {
+      CAPTURE(unet, scheduler);
+      const TemporaryFolder folder;
+      const fs::path in = folder / "in", out = folder / "out";
+      put_pipeline(in, unet, scheduler);
+      const Pipeline pipeline = load_pipeline(in);
+      save_pipeline(out, *pipeline.network, pipeline.network->state_dict(), pipeline.scheduler);
+      for (const char* file : {"model_index.json", "scheduler/scheduler_config.json", "unet/config.json"}) {
+        CAPTURE(file);
+        CHECK(get(out / file) == get(in / file));
+      }
+      // Names, shapes and dtypes first, which say more when they differ than the bytes that follow.
+      const SafetensorsReader theirs(in / "unet" / kWeightsFile), ours(out / "unet" / kWeightsFile);
+      CHECK(ours.metadata() == theirs.metadata());
+      check_same_bits(theirs.read_all(), ours.read_all());
+      CHECK((get(out / "unet" / kWeightsFile) == get(in / "unet" / kWeightsFile)));
+      // And once more, from what was written here.
+      const Pipeline again = load_pipeline(out);
+      save_pipeline(folder / "again", *again.network, again.network->state_dict(), again.scheduler);
+      CHECK((get(folder / "again/unet" / kWeightsFile) == get(out / "unet" / kWeightsFile)));
+    }
+  }
+}
+
+TEST_CASE("model folder: bare folders, and diffusers' first layout", "[diffusion][model_folder]") {
+  const TemporaryFolder folder;
+  const Pipeline bare = load_pipeline(golden / "unet_ddpm");
+  CHECK(bare.scheduler.class_name == "DDPMScheduler");
+  for (const char* file : {"config.json", kWeightsFile}) fs::copy_file(golden / "unet_ddpm" / file, folder / file);
+  fs::copy_file(golden / "pipelines/ddim/scheduler/scheduler_config.json", folder / "scheduler_config.json");
+  CHECK(load_pipeline(folder.path()).scheduler.class_name == "DDIMScheduler");
+  CHECK(network_folder(folder.path()) == folder.path());
+  fs::remove(folder / kWeightsFile);
+  CHECK_THROWS_AS(load_pipeline(folder.path()), MissingInput);
+  put(folder / "diffusion_pytorch_model.bin", "pickle");
+  CHECK_THAT(message_of<MissingInput>([&] { load_pipeline(folder.path()); }), ContainsSubstring("pickled"));
+}
+
+TEST_CASE("model folder: an index that says something else than the folder is refused", "[diffusion][model_folder]") {
+  const auto refusal = [](const std::string& from, const std::string& to) {
+    const TemporaryFolder folder;
+    put_pipeline(folder / "m", "unet_ddpm", "ddpm");
+    replace_in(folder / "m/model_index.json", from, to);
+    return message_of<FormatError>([&] { load_pipeline(folder / "m"); });
+  };
+  CHECK(refusal("_diffusers_version", "_module").empty());
+  CHECK_THAT(refusal("DDPMPipeline", "LDMPipeline"), ContainsSubstring("_class_name has the value \"LDMPipeline\""));
+  CHECK_THAT(refusal("\"unet\"", "\"vqvae\": [\"diffusers\", \"VQModel\"], \"unet\""),
+             ContainsSubstring("component vqvae has the value [\"diffusers\",\"VQModel\"]"));
+  CHECK_THAT(refusal("DDPMScheduler", "DDIMScheduler"), ContainsSubstring("holds a DDPMScheduler"));
+  CHECK_THAT(refusal("UNet2DModel", "UNet2DConditionModel"), ContainsSubstring("UNet2DConditionModel"));
+  CHECK_THAT(refusal("{", "["), ContainsSubstring("not a JSON object"));
+}
+
+TEST_CASE("model folder: legacy attention names and convolutions of one pixel", "[diffusion][model_folder]") {
+  const TemporaryFolder folder;
+  fs::copy_file(golden / "unet_ddpm/config.json", folder / "config.json");
+  const NamedTensors weights = read_weights(golden / "unet_ddpm");
+  NamedTensors legacy;
+  int renamed = 0;
+  for (auto [name, tensor] : weights) {
+    for (const auto& [today, old] : std::vector<std::pair<std::string, std::string>>{
+             {".to_q.", ".query."}, {".to_k.", ".key."}, {".to_v.", ".value."}, {".to_out.0.", ".proj_attn."}}) {
+      const size_t at = name.find(today);
+      if (at == name.npos) continue;
+      name.replace(at, today.size(), old);
+      if (tensor.dim() == 2) tensor = tensor.reshape({tensor.size(0), tensor.size(1), 1, 1});
+      ++renamed;
+    }
+    legacy.emplace_back(name, tensor);
+  }
+  CHECK(renamed >= 16);
+  save_safetensors(folder / kWeightsFile, legacy);
+  NamedTensors read = read_weights(folder.path());
+  std::sort(read.begin(), read.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  check_same_bits(read, weights);
+  check_same_bits(load_pipeline(folder.path()).network->state_dict(),
+                  load_pipeline(golden / "unet_ddpm").network->state_dict());
+}
+
+TEST_CASE("model folder: weights of every floating dtype become f32", "[diffusion][model_folder]") {
+  const NamedTensors f32 = read_weights(golden / "unet_ddpm");
+  for (const DType dtype : {DType::f64, DType::bf16, DType::f32}) {
+    const TemporaryFolder folder;
+    fs::copy_file(golden / "unet_ddpm/config.json", folder / "config.json");
+    NamedTensors stored = f32;
+    convert_floating(stored, dtype);
+    save_safetensors(folder / kWeightsFile, stored);
+    NamedTensors expected = stored;
+    convert_floating(expected, DType::f32);
+    NamedTensors loaded = load_pipeline(folder.path()).network->state_dict();
+    std::sort(loaded.begin(), loaded.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    check_same_bits(loaded, expected);
+  }
+}
+
+TEST_CASE("model folder: shards", "[diffusion][model_folder]") {
+  const TemporaryFolder folder;
+  fs::copy_file(golden / "unet_ddpm/config.json", folder / "config.json");
+  const NamedTensors weights = read_weights(golden / "unet_ddpm");
+  nlohmann::json map;
+  NamedTensors shards[2];
+  for (size_t i = 0; i < weights.size(); ++i) {
+    map[weights[i].first] = i % 3 == 0 ? "a.safetensors" : "b.safetensors";
+    shards[i % 3 == 0 ? 0 : 1].push_back(weights[i]);
+  }
+  save_safetensors(folder / "a.safetensors", shards[0]);
+  save_safetensors(folder / "b.safetensors", shards[1]);
+  put(folder / (std::string(kWeightsFile) + ".index.json"), nlohmann::json{{"weight_map", map}}.dump());
+  check_same_bits(load_pipeline(folder.path()).network->state_dict(),
+                  load_pipeline(golden / "unet_ddpm").network->state_dict());
+}
