@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "tensor/io/file.h"
 
@@ -113,9 +114,10 @@ void CheckpointFolder::save(const CheckpointContents& contents, const Checkpoint
   make_directory(root_);
   const uint64_t needed = contents.bytes() + kOverhead;
   if (const uint64_t available = free_space(root_); available < needed) {
-    throw IoError(fmt::format("cannot write '{}': it needs {} bytes and {} are free", path_of(contents.step).string(),
-                              needed, available),
-                  ENOSPC);
+    throw IoError(
+        fmt::format("cannot write '{}': {} ({} bytes are needed and {} are free)", path_of(contents.step).string(),
+                    std::generic_category().message(ENOSPC), needed, available),
+        ENOSPC);
   }
   write_folder_durably(path_of(contents.step), [&](const fs::path& building) {
     Json files = Json::object();
