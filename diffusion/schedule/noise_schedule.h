@@ -109,8 +109,8 @@ NoiseSchedule sigmoid_schedule(int64_t num_timesteps,
                                double beta_start = 1e-4,
                                double beta_end = 0.02,
                                TablePrecision precision = TablePrecision::f64);
-// The same schedule with sqrt(A) shifted and scaled so that its first value stays and its last becomes 0: x_T is then noise
-// alone (Lin et al. 2023, algorithm 1).
+// The same schedule with sqrt(A) shifted and scaled so that its first value stays and its last becomes 0: x_T is then
+// noise alone (Lin et al. 2023, algorithm 1).
 NoiseSchedule zero_terminal_snr(const NoiseSchedule& schedule);
 
 // beta_t = 1 / (T - t + 1), the papers' t: a straight line A_t = (T - t)/T that ends without any signal

@@ -105,3 +105,28 @@ TEST_CASE("sde samplers: the callback sees every step, an image does not depend 
   const std::vector<double> whole = all_rows.to_vector(), part = sample(2, 2, nullptr).to_vector();
   CHECK(std::vector(whole.begin() + 10, whole.end()) == part);
 }
+
+TEST_CASE("sde samplers: one corrected step by hand", "[diffusion]") {
+  const LinearSde sde = vp_sde();
+  const Score score = [](const Tensor& x, double t) { return x * (-1 - t); };
+  const std::vector<double> x{0.5, -2}, z{1.5, 0.7}, w{-0.3, 0.4};
+  const NoiseSource noise = [&](int64_t draw, const Shape& shape) {
+    return tensor_of(draw == 0 ? z : w, shape, DType::f64);
+  };
+  const double t = 0.8, t_next = 0.7, snr = 0.2;
+  const NoiseLevel step = sde.transition(t_next, t);
+  for (const bool by_norms : {true, false}) {
+    const double ratio = std::hypot(z[0], z[1]) / ((1 + t) * std::hypot(x[0], x[1]));
+    const double e = 2 * std::pow(step.signal * snr * (by_norms ? ratio : sde.level(t).noise), 2);
+    std::vector<double> wanted;
+    for (size_t i = 0; i < 2; ++i) {
+      const double corrected = x[i] - e * (1 + t) * x[i] + std::sqrt(2 * e) * z[i];
+      const double mean = (2 - step.signal) * corrected - step.noise * step.noise * (1 + t) * corrected;
+      wanted.push_back(mean + step.noise * w[i]);
+    }
+    const Tensor found =
+        predictor_corrector_sample(score, sde, tensor_of(x, {1, 2}, DType::f64), std::vector{t, t_next},
+                                   {.snr = snr, .by_norms = by_norms, .noise = noise, .denoise_last = false});
+    CHECK(allclose(found, tensor_of(wanted, {1, 2}, DType::f64), 1e-12, 1e-12));
+  }
+}

@@ -121,6 +121,23 @@ TEST_CASE("oracle 13 orders of convergence on a mixture, 40 to 320 steps", "[ora
   }
 }
 
+TEST_CASE("oracle 13 multistep methods keep their order where steps are uneven", "[oracle]") {
+  // Long and short steps by turns, two to one: the ratio of neighbours does not tend to 1, as on any smooth grid.
+  const auto uneven = [](const char* name, const Solver& solver) {
+    return orders(name, [&](int64_t n) {
+      const auto fine = geometric_sigmas(3 * n / 2 + 1, kLow, kHigh);
+      std::vector<double> sigmas;
+      for (size_t i = 0; i < fine.size(); ++i) {
+        if (i % 3 != 1) sigmas.push_back(fine[i]);
+      }
+      return error(solver, sigmas);
+    });
+  };
+  check_orders(uneven("dpm++ 2m, uneven", dpm(DpmMethod::multistep_2)), 2, 0.1);
+  check_orders(uneven("dpm++ 3m, uneven", dpm(DpmMethod::multistep_3)), 3, 0.1);
+  check_orders(uneven("unipc-2, uneven", plain<UniPcOptions>(unipc_sample)), 3, 0.1);
+}
+
 TEST_CASE("oracle 13 order 1 of Euler, DDIM and first-order DPM-Solver on a Gaussian", "[oracle]") {
   // On N(m, s²) the flow scales x - m like sqrt(s² + sigma²).
   const double m = 0.3, s2 = 0.25;
