@@ -16,6 +16,7 @@ namespace sfumato::fast::SFUMATO_ISA {
 namespace {
 
 typedef int32_t IVec __attribute__((vector_size(4 * kLanes), may_alias));
+typedef uint32_t UVec __attribute__((vector_size(4 * kLanes), may_alias));
 
 inline IVec lane_numbers() {
   IVec numbers;
@@ -83,9 +84,10 @@ inline Vec exp(Vec x) {
 inline Vec log(Vec x) {
   const IVec tiny = x < 1.17549435e-38f;
   const Vec normal = tiny ? x * 8388608.0f : x;
-  const IVec root_half = IVec{} + 0x3f3504f3;
-  const IVec exponent = ((IVec)normal - root_half) >> 23;
-  const Vec f = (Vec)((IVec)normal - (exponent << 23)) - 1.0f;
+  // Without sign: the bits of lanes below zero, answered at the end, would overflow.
+  const UVec bits = (UVec)normal;
+  const IVec exponent = (IVec)(bits - 0x3f3504f3u) >> 23;
+  const Vec f = (Vec)(bits - ((UVec)exponent << 23)) - 1.0f;
   const Vec n = __builtin_convertvector(tiny ? exponent - 23 : exponent, Vec);
   Vec p = broadcast(4.596658424e-2f);
   p = fma(p, f, broadcast(-1.045672670e-1f));
