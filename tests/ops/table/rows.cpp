@@ -1,10 +1,30 @@
 // The whole table, and the formulas that its rows share.
+#include <algorithm>
+#include <cstdlib>
 #include <map>
+#include <sstream>
 
 #include "tensor/iterator.h"
 #include "tests/ops/table/row.h"
 
 namespace sfumato::testing {
+namespace {
+
+// SFUMATO_TEST_OPS=conv2d,cumsum keeps these rows alone: what one wants while working on an op.
+void keep_chosen(std::vector<Row>& rows) {
+  const char* chosen = std::getenv("SFUMATO_TEST_OPS");
+  if (chosen == nullptr || *chosen == 0) return;
+  std::vector<Row> kept;
+  std::stringstream names(chosen);
+  for (std::string name; std::getline(names, name, ',');) {
+    const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.name == name; });
+    check(row != rows.end(), "SFUMATO_TEST_OPS: the table has no row ", name);
+    kept.push_back(*row);
+  }
+  rows = std::move(kept);
+}
+
+}  // namespace
 
 const std::vector<Row>& all_rows() {
   static const std::vector<Row> all = [] {
@@ -16,6 +36,7 @@ const std::vector<Row>& all_rows() {
         rows.push_back(std::move(row));
       }
     }
+    keep_chosen(rows);
     return rows;
   }();
   return all;
