@@ -1,18 +1,15 @@
 #include "autograd/checkpoint.h"
 
-#include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "autograd/autocast.h"
-#include "autograd/engine.h"
 #include "autograd/record.h"
 #include "tensor/backend/backend.h"
 #include "tensor/random.h"
 
 namespace sfumato {
 namespace {
-
-using detail::VariableState;
 
 // What a run of f depends on besides its arguments, all of it per thread.
 struct Surroundings {
@@ -21,118 +18,100 @@ struct Surroundings {
   Backend backend = sfumato::backend();
 };
 
-// Leaves of their own with the inputs' tensors: f's graph ends there.
-std::vector<Variable> stand_ins(std::span<const Variable> inputs) {
-  std::vector<Variable> leaves;
-  leaves.reserve(inputs.size());
-  for (const Variable& input : inputs) {
-    leaves.emplace_back(input.tensor(), input.requires_grad());
-  }
-  return leaves;
-}
-
-Variable run(const CheckpointedFunction& f, std::span<const Variable> inputs, const Surroundings& surroundings) {
-  const RandomScope random(surroundings.random);
-  const AutocastGuard autocast(surroundings.autocast);
-  const detail::CastScope casts;  // a cast made outside would be a recorded variable that f was not given
-  const BackendScope backend(surroundings.backend);
-  const GradModeGuard record(true);
-  Variable out = f(inputs);
-  check(out.defined(), "checkpoint: the function returned an undefined variable");
-  return out;
-}
-
-// The leaves behind `out` that are none of `known`. Nodes as old as `begin` were recorded outside.
-std::vector<Variable> captured_leaves(const Variable& out, std::span<const Variable> known, uint64_t begin) {
-  std::vector<Variable> captured;
-  std::vector<Edge> stack{detail::edge_to(out)};
-  std::vector<const Node*> seen;
-  std::vector<Edge*> edges;
-  const auto is_among = [](std::span<const Variable> list, const Ref<VariableState>& leaf) {
-    return std::any_of(list.begin(), list.end(), [&](const Variable& v) { return v.state() == leaf; });
-  };
-  while (!stack.empty()) {
-    const Edge edge = std::move(stack.back());
-    stack.pop_back();
-    if (edge.leaf && edge.leaf->requires_grad && !is_among(known, edge.leaf) && !is_among(captured, edge.leaf)) {
-      captured.push_back(Variable::from_state(edge.leaf));
-    }
-    if (!edge.node) {
-      continue;
-    }
-    check(edge.node->order() >= begin, "checkpoint: the function uses the result of '", edge.node->name(),
-          "' of shape ", edge.node->output_shape(), ", which was recorded outside: give it among the inputs");
-    const auto place = std::lower_bound(seen.begin(), seen.end(), edge.node.get());
-    if (place != seen.end() && *place == edge.node.get()) {
-      continue;
-    }
-    seen.insert(place, edge.node.get());
-    edges.resize(static_cast<size_t>(edge.node->input_count()));
-    edge.node->collect_edges(edges.data());
-    for (const Edge* next : edges) {
-      if (next->defined()) {
-        stack.push_back(*next);
-      }
-    }
-  }
-  return captured;
-}
-
-// The node that stands for all of f: an edge for each input and captured leaf, and a rule that runs f again.
-class CheckpointNode final : public Node {
+// The producer of an input of the second run, where the first one had a recorded variable: the graph ends there.
+class StandIn final : public Node {
  public:
-  CheckpointNode(const CheckpointedFunction& f, std::span<const Variable> inputs, std::span<const Variable> captured)
-      : Node("checkpoint"), f_(f), input_count_(inputs.size()) {
-    for (const auto& list : {inputs, captured}) {
-      for (const Variable& variable : list) {
-        saved_.push_back(save(variable));
-        edges_.push_back(variable.requires_grad() ? detail::edge_to(variable) : Edge{});
-      }
-    }
-  }
+  explicit StandIn(const Tensor& tensor) : Node("checkpoint") { note_output(tensor); }
+  int input_count() const override { return 0; }
+  void apply(const Variable& /*gradient*/, Variable* /*results*/) const override {}
+  void collect_edges(Edge** /*out*/) override {}
+  void release_rules() override {}
+};
 
-  int input_count() const override { return static_cast<int>(edges_.size()); }
-  void collect_edges(Edge** out) override {
-    for (Edge& edge : edges_) {
-      *out++ = &edge;
-    }
-  }
-  void release_rules() override {
-    saved_.clear();
-    f_ = nullptr;
-  }
+// An input of f, without the graph behind it.
+class Input {
+ public:
+  explicit Input(const Variable& variable)
+      : variable_(variable.is_leaf() ? variable : Variable(variable.tensor())),
+        recorded_(variable.requires_grad() && !variable.is_leaf()),
+        version_(variable.tensor().version()) {}
 
-  void apply(const Variable& gradient, Variable* results) const override {
-    check(!grad_enabled(), "checkpoint: the backward pass of a checkpoint cannot be differentiated (create_graph)");
-    std::vector<Variable> saved;
-    for (const Saved& one : saved_) {
-      saved.push_back(one());
-    }
-    const std::vector<Variable> inputs = stand_ins(std::span(saved).first(input_count_));
-    const Variable out = run(f_, inputs, surroundings_);
-    // What gradients are asked for, and where they belong.
-    std::vector<Variable> wanted;
-    std::vector<size_t> places;
-    for (size_t i = 0; i < edges_.size(); ++i) {
-      if (edges_[i].defined()) {
-        wanted.push_back(i < input_count_ ? inputs[i] : saved[i]);
-        places.push_back(i);
-      }
-    }
-    // The hooks of captured leaves wait for the whole gradient, which the outer pass puts together.
-    const std::vector<Variable> gradients =
-        run_grad(std::span(&out, 1), wanted, std::span(&gradient, 1), {}, /*leaf_hooks=*/false);
-    for (size_t i = 0; i < gradients.size(); ++i) {
-      results[places[i]] = gradients[i];
-    }
+  Variable again() const {
+    const Tensor tensor = variable_.tensor();
+    check(tensor.version() == version_, "checkpoint: an input of shape ", tensor.shape(),
+          " has been modified in place since (version ", tensor.version(), ", given at ", version_, ")");
+    return recorded_ ? Variable(tensor, Ref<StandIn>::adopt(new StandIn(tensor))) : variable_;
   }
 
  private:
+  Variable variable_;
+  bool recorded_;
+  uint64_t version_;
+};
+
+// One call of checkpoint(): how to run f again, and what that run saved, by the number of the saving.
+class Frame : public std::enable_shared_from_this<Frame> {
+ public:
+  Frame(const CheckpointedFunction& f, std::span<const Variable> inputs)
+      : f_(f), inputs_(inputs.begin(), inputs.end()) {}
+
+  Variable first_run(std::span<const Variable> inputs) {
+    const SavedTensorHooks leave_out(
+        [frame = shared_from_this()](const Tensor&, size_t number) {
+          frame->saved_count_ = number + 1;
+          return Tensor();
+        },
+        [frame = shared_from_this()](const Tensor&, size_t number) { return frame->take(number); });
+    return run(inputs);
+  }
+
+ private:
+  // The tensor that was saved as number `number`. It is handed over: whoever reads it keeps it as long as it is needed,
+  // and asking twice (the graph was retained) runs f once more.
+  Tensor take(size_t number) {
+    if (saved_.empty() || !saved_[number].defined()) {
+      second_run();
+    }
+    return std::exchange(saved_[number], Tensor());
+  }
+
+  void second_run() {
+    std::vector<Variable> inputs;
+    for (const Input& input : inputs_) {
+      inputs.push_back(input.again());
+    }
+    std::vector<Tensor> saved;
+    saved.reserve(saved_count_);
+    {
+      const SavedTensorHooks collect(
+          [&saved](const Tensor& tensor, size_t) {
+            saved.push_back(tensor);
+            return Tensor();
+          },
+          [](const Tensor& none, size_t) { return none; });
+      run(inputs);
+    }
+    check(saved.size() == saved_count_, "checkpoint: the function saved ", saved_count_,
+          " tensors when it was first run, and ", saved.size(), " when it was run again");
+    saved_ = std::move(saved);
+  }
+
+  Variable run(std::span<const Variable> inputs) const {
+    const RandomScope random(surroundings_.random);
+    const AutocastGuard autocast(surroundings_.autocast);
+    const detail::CastScope casts;  // the second run finds no casts made outside, so the first must not either
+    const BackendScope backend(surroundings_.backend);
+    const GradModeGuard record(true);
+    Variable out = f_(inputs);
+    check(out.defined(), "checkpoint: the function returned an undefined variable");
+    return out;
+  }
+
   CheckpointedFunction f_;
-  size_t input_count_;
+  std::vector<Input> inputs_;
   Surroundings surroundings_;
-  std::vector<Saved> saved_;  // the inputs, then the captured leaves
-  std::vector<Edge> edges_;
+  size_t saved_count_ = 0;
+  std::vector<Tensor> saved_;  // empty until f has been run again
 };
 
 }  // namespace
@@ -141,22 +120,13 @@ Variable checkpoint(const CheckpointedFunction& f, std::span<const Variable> inp
   if (!grad_enabled()) {
     return f(inputs);
   }
-  // Recorded once to see which leaves f uses, without what rules save, for no rule of this record ever runs.
-  const uint64_t begin = next_node_order();
-  const std::vector<Variable> leaves = stand_ins(inputs);
-  Variable out;
-  {
-    const SavedTensorHooks keep_nothing([](const Tensor&) { return Tensor(); },
-                                        [](const Tensor& none) { return none; });
-    out = run(f, leaves, {});
-  }
-  if (!out.requires_grad()) {
-    return out;
-  }
-  const std::vector<Variable> captured = captured_leaves(out, leaves, begin);
-  auto node = Ref<CheckpointNode>::adopt(new CheckpointNode(f, inputs, captured));
-  node->note_output(out.tensor());
-  return Variable(out.tensor(), std::move(node));
+  const Variable out = std::make_shared<Frame>(f, inputs)->first_run(inputs);
+  // A gate: nothing behind it could be differentiated twice, for what f saved is not kept.
+  return record("checkpoint", out.tensor(), wrt(out, [](const Variable& g) {
+                  check(!grad_enabled(),
+                        "checkpoint: the backward pass of a checkpoint cannot be differentiated (create_graph)");
+                  return g;
+                }));
 }
 
 Variable checkpoint(const CheckpointedFunction& f, std::initializer_list<Variable> inputs) {

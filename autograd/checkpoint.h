@@ -3,12 +3,13 @@
 //
 //   Variable h = checkpoint([&](std::span<const Variable> in) { return block(in[0], in[1]); }, {x, emb});
 //
-// * The second run is the first one over again: under the same random scope (so dropout draws the same masks),
-//   autocast state and backend. Gradients have the same bits as without a checkpoint.
-// * Leaves that f captures (its parameters) get their gradients too. A recorded variable that is not among the inputs
-//   does not: f must be given it, and a run that meets one throws.
-// * f is called twice and must compute the same both times: nothing that it reads may be written in between, and the
-//   backward pass throws when an input or a captured leaf has been modified.
+// * The tape is the one that f records without a checkpoint; only what its rules save is left out. So gradients have
+//   the same bits as without, hooks and captured variables work as ever, and f may use whatever it likes.
+// * The first rule that reads something saved runs f again: under the same random scope (so dropout draws the same
+//   masks), autocast state and backend. Each saved tensor then lives until its rule has run.
+// * f is called twice and must compute the same both times: nothing that it reads may be written in between. The
+//   backward pass throws when an input or a captured leaf has been modified, or when the second run saves another
+//   number of tensors or other shapes than the first.
 // * One derivative only: a backward pass with create_graph throws by name.
 #pragma once
 
@@ -22,8 +23,7 @@ namespace sfumato {
 
 using CheckpointedFunction = std::function<Variable(std::span<const Variable> inputs)>;
 
-// f(inputs). Throws what f throws, and Error when f returns an undefined variable or uses a recorded variable that it
-// was not given.
+// f(inputs). Throws what f throws, and Error when f returns an undefined variable.
 Variable checkpoint(const CheckpointedFunction& f, std::span<const Variable> inputs);
 Variable checkpoint(const CheckpointedFunction& f, std::initializer_list<Variable> inputs);
 

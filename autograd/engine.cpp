@@ -56,9 +56,8 @@ class GraphTask {
   GraphTask(std::span<const Variable> outputs,
             std::span<const Variable> gradients,
             std::span<const Variable> inputs,
-            const BackwardOptions& options,
-            bool leaf_hooks = true)
-      : options_(options), leaf_hooks_(leaf_hooks), inputs_(inputs) {
+            const BackwardOptions& options)
+      : options_(options), inputs_(inputs) {
     check(gradients.empty() || gradients.size() == outputs.size(), "backward: ", outputs.size(), " outputs but ",
           gradients.size(), " gradients");
     for (const Variable& input : inputs) {
@@ -317,7 +316,7 @@ class GraphTask {
       return;
     }
     const std::unique_ptr<LeafExtras>& extras = state->extras_or_null;
-    if (extras != nullptr && leaf_hooks_) {
+    if (extras != nullptr) {
       run_hooks(extras->hooks, slot.gradient);
     }
     if (captures()) {
@@ -351,7 +350,6 @@ class GraphTask {
   }
 
   const BackwardOptions options_;
-  const bool leaf_hooks_;
   std::span<const Variable> inputs_;
   std::array<std::byte, 4096> buffer_;
   std::pmr::monotonic_buffer_resource memory_{buffer_.data(), buffer_.size()};
@@ -375,10 +373,9 @@ void run_backward(std::span<const Variable> outputs,
 std::vector<Variable> run_grad(std::span<const Variable> outputs,
                                std::span<const Variable> inputs,
                                std::span<const Variable> gradients,
-                               const BackwardOptions& options,
-                               bool leaf_hooks) {
+                               const BackwardOptions& options) {
   check(!inputs.empty(), "grad: no inputs");
-  GraphTask task(outputs, gradients, inputs, options, leaf_hooks);
+  GraphTask task(outputs, gradients, inputs, options);
   task.run();
   return task.captured();
 }

@@ -17,12 +17,10 @@ void run_backward(std::span<const Variable> outputs,
                   std::span<const Variable> gradients,
                   const BackwardOptions& options);
 
-// Returns the gradients for `inputs` (leaves or not) and leaves every grad() alone. Without leaf_hooks the hooks of
-// leaves do not run: for a pass inside a rule, whose gradients are not whole yet.
+// Returns the gradients for `inputs` (leaves or not) and leaves every grad() alone.
 std::vector<Variable> run_grad(std::span<const Variable> outputs,
                                std::span<const Variable> inputs,
                                std::span<const Variable> gradients,
-                               const BackwardOptions& options,
-                               bool leaf_hooks = true);
+                               const BackwardOptions& options);
 
 }  // namespace sfumato

@@ -19,9 +19,6 @@ struct Edge {
   bool defined() const { return node != nullptr || leaf != nullptr; }
 };
 
-// The order() that the next node will have: what has a smaller one was recorded before.
-uint64_t next_node_order();
-
 class Node : public RefCounted<Node> {
  public:
   explicit Node(const char* name);

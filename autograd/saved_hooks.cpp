@@ -3,8 +3,21 @@
 #include "autograd/record.h"
 
 namespace sfumato {
+namespace {
+
+NumberedTensorHook without_number(TensorHook hook) {
+  if (hook == nullptr) {
+    return nullptr;
+  }
+  return [hook = std::move(hook)](const Tensor& tensor, size_t) { return hook(tensor); };
+}
+
+}  // namespace
 
 SavedTensorHooks::SavedTensorHooks(TensorHook pack, TensorHook unpack)
+    : SavedTensorHooks(without_number(std::move(pack)), without_number(std::move(unpack))) {}
+
+SavedTensorHooks::SavedTensorHooks(NumberedTensorHook pack, NumberedTensorHook unpack)
     : hooks_(Ref<detail::SavedHookPair>::adopt(new detail::SavedHookPair)), previous_(detail::saved_hooks) {
   check(pack != nullptr && unpack != nullptr, "SavedTensorHooks: pack and unpack must both be given");
   hooks_->pack = std::move(pack);
@@ -15,10 +28,14 @@ SavedTensorHooks::SavedTensorHooks(TensorHook pack, TensorHook unpack)
 namespace detail {
 
 PackedTensor::PackedTensor(const Tensor& tensor)
-    : hooks_(saved_hooks), packed_(hooks_->pack(tensor)), shape_(tensor.shape()), dtype_(tensor.dtype()) {}
+    : hooks_(saved_hooks),
+      number_(hooks_->packed++),
+      packed_(hooks_->pack(tensor, number_)),
+      shape_(tensor.shape()),
+      dtype_(tensor.dtype()) {}
 
 Tensor PackedTensor::unpack() const {
-  Tensor tensor = hooks_->unpack(packed_);
+  Tensor tensor = hooks_->unpack(packed_, number_);
   check(tensor.defined() && tensor.shape() == shape_ && tensor.dtype() == dtype_, "SavedTensorHooks: ", dtype_, " ",
         shape_, " was packed, but unpack returned ", tensor.dtype(), " ", tensor.shape());
   return tensor;

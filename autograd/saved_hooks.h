@@ -22,11 +22,14 @@
 namespace sfumato {
 
 using TensorHook = std::function<Tensor(const Tensor&)>;
+// Also told how many tensors were packed under the same guard before this one.
+using NumberedTensorHook = std::function<Tensor(const Tensor&, size_t number)>;
 
 namespace detail {
 
 struct SavedHookPair final : RefCounted<SavedHookPair> {
-  TensorHook pack, unpack;
+  NumberedTensorHook pack, unpack;
+  size_t packed = 0;
   void destroy() noexcept { delete this; }
 };
 inline thread_local constinit SavedHookPair* saved_hooks = nullptr;
@@ -41,6 +44,7 @@ class PackedTensor final : public RefCounted<PackedTensor> {
 
  private:
   Ref<SavedHookPair> hooks_;
+  size_t number_;
   Tensor packed_;
   Shape shape_;
   DType dtype_;
@@ -51,6 +55,7 @@ class PackedTensor final : public RefCounted<PackedTensor> {
 class SavedTensorHooks {
  public:
   SavedTensorHooks(TensorHook pack, TensorHook unpack);
+  SavedTensorHooks(NumberedTensorHook pack, NumberedTensorHook unpack);
   ~SavedTensorHooks() { detail::saved_hooks = previous_; }
   SavedTensorHooks(const SavedTensorHooks&) = delete;
   SavedTensorHooks& operator=(const SavedTensorHooks&) = delete;

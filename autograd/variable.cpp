@@ -130,8 +130,6 @@ std::atomic<uint64_t> node_counter{0};
 
 }  // namespace
 
-uint64_t next_node_order() { return node_counter.load(std::memory_order_relaxed); }
-
 Node::Node(const char* name) : name_(name), order_(node_counter.fetch_add(1, std::memory_order_relaxed)) {}
 Node::~Node() = default;
 

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "autograd/checkpoint.h"
+
 namespace sfumato {
 namespace {
 
@@ -19,6 +21,12 @@ std::optional<int64_t> mid_attention_groups(const UNetConfig& config) {
   return config.norm_num_groups;
 }
 
+// f(inputs), which with checkpointing runs once more in the backward pass.
+template <class F>
+Variable run(bool checkpointing, std::initializer_list<Variable> inputs, F f) {
+  return checkpointing ? checkpoint(std::move(f), inputs) : f(std::span(inputs.begin(), inputs.size()));
+}
+
 }  // namespace
 
 Downsample::Downsample(int64_t channels, const UNetConfig& config)
@@ -26,7 +34,8 @@ Downsample::Downsample(int64_t channels, const UNetConfig& config)
 
 UpsampleBlock::UpsampleBlock(int64_t channels) : conv(channels, channels, 3, {.padding = 1}) {}
 
-DownBlock::DownBlock(int64_t in, int64_t out, const UNetLevel& level, bool downsample, const UNetConfig& config) {
+DownBlock::DownBlock(int64_t in, int64_t out, const UNetLevel& level, bool downsample, const UNetConfig& config)
+    : checkpointing_(config.gradient_checkpointing) {
   for (int64_t i = 0; i < config.layers_per_block; ++i) {
     resnets.emplace_back(i == 0 ? in : out, out, config);
     if (level.attention) {
@@ -47,10 +56,10 @@ void DownBlock::visit(Visitor& v) {
 Variable DownBlock::operator()(Variable h, const Variable& emb, std::vector<Variable>& skips) const {
   const ModuleScope at_work(*this);
   for (size_t i = 0; i < resnets.size(); ++i) {
-    h = resnets[i](h, emb);
-    if (!attentions.empty()) {
-      h = attentions[i](h);
-    }
+    h = run(checkpointing_, {h, emb}, [this, i](std::span<const Variable> in) {
+      const Variable out = resnets[i](in[0], in[1]);
+      return attentions.empty() ? out : attentions[i](out);
+    });
     skips.push_back(h);
   }
   for (const Downsample& downsample : downsamplers) {
@@ -58,13 +67,13 @@ Variable DownBlock::operator()(Variable h, const Variable& emb, std::vector<Vari
     skips.push_back(h);
   }
   for (const ResnetBlock& downsample : resnet_downsamplers) {
-    h = downsample(h, emb);
+    h = run(checkpointing_, {h, emb}, [&downsample](std::span<const Variable> in) { return downsample(in[0], in[1]); });
     skips.push_back(h);
   }
   return h;
 }
 
-MidBlock::MidBlock(int64_t channels, const UNetConfig& config) {
+MidBlock::MidBlock(int64_t channels, const UNetConfig& config) : checkpointing_(config.gradient_checkpointing) {
   const double scale = config.mid_block_scale_factor;
   resnets.emplace_back(channels, channels, config, ResnetBlock::Resample::none, scale);
   resnets.emplace_back(channels, channels, config, ResnetBlock::Resample::none, scale);
@@ -75,8 +84,11 @@ MidBlock::MidBlock(int64_t channels, const UNetConfig& config) {
 
 Variable MidBlock::operator()(const Variable& h, const Variable& emb) const {
   const ModuleScope at_work(*this);
-  const Variable first = resnets[0](h, emb);
-  return resnets[1](attentions.empty() ? first : attentions[0](first), emb);
+  const Variable middle = run(checkpointing_, {h, emb}, [this](std::span<const Variable> in) {
+    const Variable out = resnets[0](in[0], in[1]);
+    return attentions.empty() ? out : attentions[0](out);
+  });
+  return run(checkpointing_, {middle, emb}, [this](std::span<const Variable> in) { return resnets[1](in[0], in[1]); });
 }
 
 UpBlock::UpBlock(int64_t in,
@@ -84,7 +96,8 @@ UpBlock::UpBlock(int64_t in,
                  const std::vector<int64_t>& skip_channels,
                  const UNetLevel& level,
                  bool upsample,
-                 const UNetConfig& config) {
+                 const UNetConfig& config)
+    : checkpointing_(config.gradient_checkpointing) {
   for (size_t i = 0; i < skip_channels.size(); ++i) {
     resnets.emplace_back((i == 0 ? in : out) + skip_channels[i], out, config);
     if (level.attention) {
@@ -105,17 +118,17 @@ void UpBlock::visit(Visitor& v) {
 Variable UpBlock::operator()(Variable h, const Variable& emb, std::vector<Variable>& skips) const {
   const ModuleScope at_work(*this);
   for (size_t i = 0; i < resnets.size(); ++i) {
-    h = resnets[i](cat({h, skips.back()}, 1), emb);
+    h = run(checkpointing_, {h, skips.back(), emb}, [this, i](std::span<const Variable> in) {
+      const Variable out = resnets[i](cat({in[0], in[1]}, 1), in[2]);
+      return attentions.empty() ? out : attentions[i](out);
+    });
     skips.pop_back();
-    if (!attentions.empty()) {
-      h = attentions[i](h);
-    }
   }
   for (const UpsampleBlock& upsample : upsamplers) {
     h = upsample(h);
   }
   for (const ResnetBlock& upsample : resnet_upsamplers) {
-    h = upsample(h, emb);
+    h = run(checkpointing_, {h, emb}, [&upsample](std::span<const Variable> in) { return upsample(in[0], in[1]); });
   }
   return h;
 }

@@ -4,6 +4,9 @@
 //   h = level(std::move(h), emb, skips);                         // (N, 64, H, W) -> (N, 128, H / 2, W / 2)
 //
 // One class stands for diffusers' block types: plain, with attention, and with residual blocks that resample.
+//
+// With config.gradient_checkpointing each residual block, together with the attention behind it and the concatenation
+// before it, keeps its inputs alone for the backward pass and is computed again there (autograd/checkpoint.h).
 #pragma once
 
 #include <vector>
@@ -45,6 +48,9 @@ class DownBlock : public Module {
   // "downsamplers.0" is one of these, or neither at the coarsest level.
   ModuleList<Downsample> downsamplers;
   ModuleList<ResnetBlock> resnet_downsamplers;
+
+ private:
+  bool checkpointing_;
 };
 
 class MidBlock : public Module {
@@ -55,6 +61,9 @@ class MidBlock : public Module {
 
   ModuleList<ResnetBlock> resnets;
   ModuleList<AttentionBlock> attentions;  // one, or none
+
+ private:
+  bool checkpointing_;
 };
 
 class UpBlock : public Module {
@@ -75,6 +84,9 @@ class UpBlock : public Module {
   // "upsamplers.0" is one of these, or neither at the finest level.
   ModuleList<UpsampleBlock> upsamplers;
   ModuleList<ResnetBlock> resnet_upsamplers;
+
+ private:
+  bool checkpointing_;
 };
 
 }  // namespace sfumato

@@ -44,6 +44,7 @@ std::vector<NamedField> fields_of(TrainConfig& c) {
       {"unet.dropout", &c.dropout},
       {"unet.resnet_time_scale_shift", &c.resnet_time_scale_shift},
       {"unet.resampling", &c.resampling},
+      {"unet.gradient_checkpointing", &c.gradient_checkpointing},
       {"mlp.width", &c.mlp_width},
       {"mlp.depth", &c.mlp_depth},
       {"mlp.time_embedding_dim", &c.mlp_time_embedding_dim},
@@ -317,6 +318,7 @@ UNetConfig TrainConfig::unet_config(const Shape& image) const {
   unet.norm_eps = norm_eps;
   unet.dropout = dropout;
   unet.resnet_time_scale_shift = resnet_time_scale_shift;
+  unet.gradient_checkpointing = gradient_checkpointing;
   if (const int64_t labels = num_labels(); labels > 0) {
     unet.num_class_embeds = labels;
   }

@@ -63,6 +63,7 @@ struct TrainConfig {
   double dropout = 0;
   std::string resnet_time_scale_shift = "default";  // or "scale_shift", adaptive group norm
   std::string resampling = "conv";                  // or "resnet", inside residual blocks
+  bool gradient_checkpointing = false;              // blocks are computed again in the backward pass: less memory
 
   int64_t mlp_width = 128;
   int64_t mlp_depth = 3;

@@ -100,7 +100,7 @@ TEST_CASE("saved tensor hooks: parameters stay as they are, a wrong unpack is na
     loss = sum(exp(w * 1.0));
   }
   CHECK_THROWS_WITH(loss.backward(), ContainsSubstring("f32 (3,) was packed, but unpack returned f32 (2,)"));
-  CHECK_THROWS_WITH(SavedTensorHooks(nullptr, nullptr), ContainsSubstring("must both be given"));
+  CHECK_THROWS_WITH(SavedTensorHooks(TensorHook(), TensorHook()), ContainsSubstring("must both be given"));
 }
 
 TEST_CASE("gradcheck: several outputs, f64 only, and a report of the wrong entry", "[autograd]") {
