@@ -51,6 +51,17 @@ TEST_CASE("engine: accumulating never changes a gradient that somebody holds", "
   CHECK(held.tensor().to_vector() == Values{2, 2, 2, 2});
   CHECK(seen.to_vector() == Values{2, 2, 2, 2});
   CHECK(x.grad().tensor().to_vector() == Values{5, 5, 5, 5});
+  const Tensor values = x.grad().tensor();  // the tensor alone
+  sum(x * 4.0).backward();
+  CHECK(values.to_vector() == Values{5, 5, 5, 5});
+  CHECK(x.grad().tensor().to_vector() == Values{9, 9, 9, 9});
+
+  // What a rule returns may be a view of what another input got.
+  const Variable v(ones({4}), true), w(ones({2, 2}), true);
+  const Variable last = sum(v * 10.0);
+  (sum(reshape(v, {2, 2}) + w) + last).backward();
+  CHECK(w.grad().tensor().to_vector() == Values{1, 1, 1, 1});
+  CHECK(v.grad().tensor().to_vector() == Values{11, 11, 11, 11});
 }
 
 TEST_CASE("engine: the caller's cotangent is not written to", "[autograd]") {
