@@ -36,8 +36,10 @@ Tensor from_index(int64_t count, DType dtype, F&& value_at) {
 Tensor arange(double start, double end, double step, DType dtype) {
   check(step != 0 && std::isfinite(step) && std::isfinite(start) && std::isfinite(end),
         "arange: start, end and step must be finite and step not 0, got ", start, ", ", end, ", ", step);
-  const auto count = static_cast<int64_t>(std::max(0.0, std::ceil((end - start) / step)));
-  return from_index(count, dtype, [&](int64_t i) { return start + static_cast<double>(i) * step; });
+  const double count = std::max(0.0, std::ceil((end - start) / step));
+  check(count < 0x1p53, "arange: ", count, " elements are too many");
+  return from_index(static_cast<int64_t>(count), dtype,
+                    [&](int64_t i) { return start + static_cast<double>(i) * step; });
 }
 
 Tensor linspace(double start, double end, int64_t count, DType dtype) {

@@ -127,6 +127,25 @@ Sample draw_slice(Draw& d) {
           .formula = cut(from, at, begin, (end - begin + step - 1) / step, step)};
 }
 
+// Its input goes where slice() would have taken it from.
+Sample draw_slice_backward(Draw& d) {
+  const Shape whole = d.shape(1);
+  const int64_t dim = d.dim(whole);
+  const int at = normalize_dim("draw", dim, whole.rank());
+  const int64_t begin = d.integer(0, whole[at]), end = d.integer(begin, whole[at]), step = d.integer(1, 3);
+  Shape part = whole;
+  part[at] = (end - begin + step - 1) / step;
+  return {.inputs = {d.any(part)},
+          .call = [=](Inputs x) { return slice_backward(x[0], whole, dim, begin, end, step); },
+          .formula = by_index(whole, [=](const Dims& i, const std::vector<std::vector<double>>& inputs) {
+            const int64_t from_begin = i[at] - begin;
+            if (from_begin < 0 || i[at] >= end || from_begin % step != 0) return 0.0;
+            Dims place = i;
+            place[at] = from_begin / step;
+            return inputs[0][static_cast<size_t>(flat(part, place))];
+          })};
+}
+
 Sample draw_narrow(Draw& d) {
   const Shape from = d.shape(1);
   const int64_t dim = d.dim(from);
@@ -192,6 +211,11 @@ std::vector<Row> view_rows() {
       view_row(
           "slice", draw_slice,
           {{"step must be at least 1", [=] { slice(x, 0, 0, 1, 0); }}, {"rank 0", [] { slice(scalar(1), 0, 0, 1); }}}),
+      view_row("slice_backward", draw_slice_backward,
+               {{"the slice has shape (1, 3) but the gradient (2, 3)",
+                 [=] {
+                   slice_backward(x, {4, 3}, 0, 1, 2, 1);
+                 }}}),
       view_row("narrow", draw_narrow,
                {{"do not lie within its size 3", [=] { narrow(x, 1, 2, 2); }},
                 {"rank 0", [] { narrow(scalar(1), 0, 0, 1); }}}),

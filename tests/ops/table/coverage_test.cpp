@@ -72,15 +72,34 @@ void collect_names(const Row& row, std::set<std::string>& names) {
   }
 }
 
-// Functions of the op headers that have no row, each with its reason.
+constexpr const char* kCreated = "computes nothing of its input: tests/ops/creation_test.cpp";
+
+// Ops, and functions of the op headers, that have no row, each with its reason.
 const std::map<std::string, std::string> kWithoutRow{
     {"record_indexed", "records for max, sort and their like, under their names"},
     {"widened", "is to()"},
+    {"to", "its dtypes are the point: tests/ops/cast_test.cpp"},
+    {"silu_backward", "the fused gradient of silu, compared with the composed one by silu's row"},
+    {"arange", kCreated},
+    {"empty", kCreated},
+    {"empty_like", kCreated},
+    {"eye", kCreated},
+    {"full", kCreated},
+    {"full_like", kCreated},
+    {"linspace", kCreated},
+    {"one_hot", kCreated},
+    {"ones", kCreated},
+    {"ones_like", kCreated},
+    {"scalar", kCreated},
+    {"tensor_of", kCreated},
+    {"zeros", kCreated},
+    {"zeros_like", kCreated},
 };
 
 }  // namespace
 
-TEST_CASE("table: every op that is recorded is reached from a row", "[.][coverage]") {
+TEST_CASE("table: every op that is recorded is reached from a row", "[table][coverage]") {
+  if (all_rows().size() < 50) return;  // SFUMATO_TEST_OPS
   std::set<std::string> reached;
   for (const Row& row : all_rows()) {
     if (row.differentiable) collect_names(row, reached);
@@ -90,11 +109,12 @@ TEST_CASE("table: every op that is recorded is reached from a row", "[.][coverag
   REQUIRE(recorded.size() > 50);
   for (const std::string& name : recorded) {
     CAPTURE(name);
-    CHECK(reached.count(name) == 1);
+    CHECK(reached.count(name) + kWithoutRow.count(name) == 1);
   }
 }
 
-TEST_CASE("table: every function of the op headers has a row", "[.][coverage]") {
+TEST_CASE("table: every function of the op headers has a row", "[table][coverage]") {
+  if (all_rows().size() < 50) return;  // SFUMATO_TEST_OPS
   std::set<std::string> names;
   for (const Row& row : all_rows()) names.insert(row.name);
   CHECK(names.size() == all_rows().size());
