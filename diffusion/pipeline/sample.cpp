@@ -8,8 +8,27 @@
 namespace sfumato {
 namespace {
 
+// The sampler that does what a multistep solver's configuration says. Its other fields change nothing here: a last step
+// to noise level 0 is of first order whatever they are.
+std::string multistep_sampler(const MultistepConfig& solver) {
+  const auto expect = [](const char* field, const std::string& value, const char* known) {
+    check(value == known, "sample: the model's scheduler has ", field, " '", value,
+          "', of which no sampler is built ('", known, "' is): choose one with --sampler");
+  };
+  expect("algorithm_type", solver.algorithm_type, "dpmsolver++");
+  expect("solver_type", solver.solver_type, "midpoint");
+  expect("final_sigmas_type", solver.final_sigmas_type, "zero");
+  switch (solver.solver_order) {
+    case 1: return "ddim";  // the same step, derived twice (Lu et al. 2022, section 4)
+    case 2: return "dpm++2m";
+    default: return "dpm++3m";
+  }
+}
+
 const NamedSampler& resolve_sampler(const SchedulerConfig& scheduler, const SampleOptions& options) {
   if (!options.sampler.empty()) return find_sampler(options.sampler);
+  if (scheduler.class_name == "DPMSolverMultistepScheduler")
+    return find_sampler(multistep_sampler(scheduler.multistep));
   return find_sampler(scheduler.class_name == "DDPMScheduler" ? "ddpm" : "ddim");
 }
 
