@@ -3,9 +3,11 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
+#include <thread>
 
 #include "diffusion/cli/exit_codes.h"
 #include "diffusion/cli/help.h"
@@ -76,6 +78,13 @@ void apply(const Common& common) {
   }
 }
 
+ProcessGroup& Common::join() {
+  if (group == nullptr) {
+    group = join_job();
+  }
+  return *group;
+}
+
 namespace {
 
 // GNU OpenMP's threads wait for each other by spinning for long. Where another process wants the cores too, regions
@@ -89,7 +98,7 @@ void limit_spinning(char** argv) {
 }
 
 // The cause as one line, whatever lists it holds.
-int complain(const std::string& message, int code) {
+int complain(const std::string& message, int code, const std::string& who = {}) {
   std::string line;
   std::istringstream parts(message);
   for (std::string part; std::getline(parts, part);) {
@@ -98,32 +107,50 @@ int complain(const std::string& message, int code) {
       line += (line.empty() ? "" : "; ") + part.substr(text);
     }
   }
-  std::fputs(fmt::format("sfumato: {}\n", line).c_str(), stderr);
+  std::fputs(fmt::format("sfumato: {}{}\n", who, line).c_str(), stderr);
+  return code;
+}
+
+// Several processes often fail alike, and once is enough: rank 0 speaks first, and ends the others before they do.
+constexpr std::chrono::seconds kFirstWord{2};
+
+// Ends the job of all ranks when one fails: the others would wait for it.
+int complain(const std::string& message, int code, const Common& common) {
+  if (common.group == nullptr || common.group->size() == 1) {
+    return complain(message, code);
+  }
+  if (!common.group->is_root()) {
+    std::this_thread::sleep_for(kFirstWord);
+  }
+  complain(message, code, fmt::format("rank {}: ", common.group->rank()));
+  common.group->abort(code);
   return code;
 }
 
 // The one place that knows which error ends in which exit code.
-int run_guarded(const Verb& verb) {
+int run_guarded(const Verb& verb, const Common& common) {
   try {
     return verb();
+  } catch (const LaunchError& error) {
+    return complain(error.what(), kBadConfig, common);
   } catch (const UsageError& error) {
-    return complain(error.what(), kUsage);
+    return complain(error.what(), kUsage, common);
   } catch (const ConfigError& error) {
-    return complain(error.what(), kBadConfig);
+    return complain(error.what(), kBadConfig, common);
   } catch (const CannotCreate& error) {
-    return complain(error.what(), kCannotCreate);
+    return complain(error.what(), kCannotCreate, common);
   } catch (const MissingInput& error) {
-    return complain(error.what(), kMissingInput);
+    return complain(error.what(), kMissingInput, common);
   } catch (const IoError& error) {
-    return complain(error.what(), kIo);
+    return complain(error.what(), kIo, common);
   } catch (const FormatError& error) {
-    return complain(error.what(), kBadData);
+    return complain(error.what(), kBadData, common);
   } catch (const Error& error) {
-    return complain(error.what(), kBadData);
+    return complain(error.what(), kBadData, common);
   } catch (const std::bad_alloc&) {
-    return complain("out of memory", kInternal);
+    return complain("out of memory", kInternal, common);
   } catch (const std::exception& error) {
-    return complain(fmt::format("internal error: {}", error.what()), kInternal);
+    return complain(fmt::format("internal error: {}", error.what()), kInternal, common);
   }
 }
 
@@ -177,7 +204,7 @@ int run(int argc, char** argv) {
   }
   for (const auto& [subcommand, verb] : verbs) {
     if (subcommand->parsed()) {
-      return run_guarded(verb);
+      return run_guarded(verb, common);
     }
   }
   return kUsage;

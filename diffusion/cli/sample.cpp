@@ -133,9 +133,12 @@ void write_samples(const std::string& out, const Tensor& samples, int64_t column
   }
 }
 
-int sample(SampleArguments arguments, const Common& common) {
+int sample(SampleArguments arguments, Common& common) {
+  ProcessGroup& group = common.join();
   Pipeline pipeline = load_pipeline(arguments.model);
-  require_writable_folder(arguments.out);
+  if (group.is_root()) {
+    require_writable_folder(arguments.out);
+  }
   const Shape sample = pipeline.network->sample_shape();
   if (!arguments.out.ends_with(".safetensors")) {
     as_usage_error([&] { check_picture(arguments.out, sample); });
@@ -158,8 +161,12 @@ int sample(SampleArguments arguments, const Common& common) {
   }
   const int64_t per_class = arguments.options.num;
   choose_classes(arguments, labels, classes);
+  arguments.options.group = &group;
   std::optional<Progress> progress;
   arguments.options.progress = [&](int64_t done, int64_t total) {
+    if (!group.is_root()) {
+      return;
+    }
     if (!progress) {
       progress.emplace("sample", total, 0, 1, "sample steps");
     }
@@ -168,6 +175,9 @@ int sample(SampleArguments arguments, const Common& common) {
   const Tensor samples = draw_samples(pipeline, arguments.options);
   if (progress) {
     progress->finish();
+  }
+  if (!group.is_root()) {
+    return kOk;
   }
   write_samples(arguments.out, samples, several ? per_class : 0);
   std::fputs(fmt::format("{}: {} samples\n", arguments.out, samples.size(0)).c_str(), stderr);
@@ -252,7 +262,8 @@ Verb add_sample(CLI::App& app, Common& common) {
   sfumato sample --model runs/classes/model --class all --num 10 --guidance-scale 2 --out classes.png
   sfumato sample --model runs/classes/model --class Sneaker --class 9 --out shoes.png
 
-The model's scheduler configuration gives the defaults; flags override it.)");
+The model's scheduler configuration gives the defaults; flags override it. Under mpirun or srun the ranks share the
+samples out and rank 0 writes them: the same images (docs/cluster.md).)");
   return [arguments, &common] {
     apply(common);
     return sample(*arguments, common);

@@ -9,6 +9,8 @@
 
 #include "diffusion/cli/exit_codes.h"
 #include "diffusion/cli/options.h"
+#include "diffusion/cli/ranks.h"
+#include "diffusion/cli/train.h"
 #include "diffusion/cli/verbs.h"
 #include "diffusion/data/open.h"
 #include "diffusion/pipeline/picture.h"
@@ -32,14 +34,6 @@ namespace {
 constexpr int kMaxSkippedInARow = 10;
 constexpr size_t kConfigLimit = size_t{1} << 20;
 
-struct TrainArguments {
-  std::string preset, config_file, data, out;
-  std::vector<std::string> assignments;
-  std::optional<int64_t> steps, seed;
-  double time_limit_minutes = 0;
-  bool resume = false, force = false, allow_mismatch = false;
-};
-
 TrainConfig resolve_config(const TrainArguments& arguments) {
   TrainConfig config;
   if (!arguments.preset.empty()) {
@@ -59,21 +53,28 @@ TrainConfig resolve_config(const TrainArguments& arguments) {
 // One call of `sfumato train`: the pieces of a run and the loop around them.
 class TrainCommand {
  public:
-  TrainCommand(const TrainArguments& arguments, const Common& common)
-      : arguments_(arguments), common_(common), config_(resolve_config(arguments)), run_(arguments.out) {}
+  TrainCommand(const TrainArguments& arguments, Common& common)
+      : arguments_(arguments),
+        common_(common),
+        group_(common.join()),
+        config_(resolve_config(arguments)),
+        run_(arguments.out) {}
 
   int run() {
-    if (run_.exists() && !arguments_.resume && !arguments_.force) {
+    check_rank_count(group_.size(), config_.num_micro_batches());
+    if (group_.is_root() && run_.exists() && !arguments_.resume && !arguments_.force) {
       throw CannotCreate("run directory " + arguments_.out +
                          " exists already (--resume goes on with it, --force replaces it)");
     }
-    if (arguments_.resume && is_finished()) {
+    if (arguments_.resume && as_rank_0([&] { return is_finished(); })) {
       say("run " + arguments_.out + " is finished: nothing to do");
       return kOk;
     }
     dataset_ = open_data();
     resolve_classes();
-    trainer_ = std::make_unique<Trainer>(config_, dataset_->sample_shape());
+    greet(group_, fmt::format("{}{}{} samples", config_.to_json(), environment_json(), dataset_->size()),
+          [&](const std::string& line) { say(line); });
+    trainer_ = std::make_unique<Trainer>(config_, dataset_->sample_shape(), group_, trainer_options());
     prepare_directory();
     install_stop_handlers();
     const int code = loop();
@@ -84,7 +85,25 @@ class TrainCommand {
   }
 
  private:
-  void say(const std::string& text) const { std::fputs((text + "\n").c_str(), stderr); }
+  // Rank 0 alone speaks and writes.
+  void say(const std::string& text) const {
+    if (group_.is_root()) {
+      std::fputs((text + "\n").c_str(), stderr);
+    }
+  }
+
+  // What rank 0 finds in the run directory, for all.
+  bool as_rank_0(const std::function<bool()>& question) {
+    char answer = group_.is_root() && question() ? 1 : 0;
+    group_.broadcast(&answer, sizeof(answer));
+    return answer != 0;
+  }
+
+  TrainerOptions trainer_options() const {
+    return {.zero1 = arguments_.zero1,
+            .overlap = !arguments_.plain_exchange,
+            .bucket_bytes = static_cast<int64_t>(arguments_.bucket_mib * (1 << 20))};
+  }
 
   std::shared_ptr<const Dataset> open_data() const {
     auto data = cli::open_data(arguments_.data, {.image_size = config_.image_size, .channels = config_.channels});
@@ -154,19 +173,26 @@ class TrainCommand {
   }
 
   void prepare_directory() {
-    if (arguments_.force && !arguments_.resume) {  // the first call may have had --force: a resume must not
+    if (group_.is_root() && arguments_.force &&
+        !arguments_.resume) {  // the first call may have had --force: a resume must not
       run_.clear();
     }
-    if (arguments_.resume && std::filesystem::exists(run_.config())) {
-      require_same_config();
+    if (arguments_.resume && as_rank_0([&] { return std::filesystem::exists(run_.config()); })) {
       load_checkpoint();
-      run_.truncate_metrics(trainer_->step_count());
     }
-    run_.create(config_);
+    if (group_.is_root()) {
+      run_.truncate_metrics(trainer_->step_count());
+      run_.create(config_);
+    }
   }
 
   void load_checkpoint() {
-    const auto newest = run_.checkpoints().load_newest([&](const std::string& text) { say("warning: " + text); });
+    std::optional<CheckpointContents> newest;
+    if (group_.is_root()) {
+      require_same_config();
+      newest = run_.checkpoints().load_newest([&](const std::string& text) { say("warning: " + text); });
+    }
+    share(group_, newest);
     if (!newest) {
       return;
     }
@@ -201,10 +227,15 @@ class TrainCommand {
 
   int loop() {
     DataLoader loader(dataset_, {.batch_size = config_.batch_size,
+                                 .first_row = trainer_->first_row(),
+                                 .num_rows = trainer_->num_rows(),
                                  .seed = static_cast<uint64_t>(config_.seed),
                                  .first_step = trainer_->step_count(),
                                  .horizontal_flip = config_.horizontal_flip});
-    std::ofstream metrics(run_.metrics(), std::ios::app);
+    std::ofstream metrics;
+    if (group_.is_root()) {
+      metrics.open(run_.metrics(), std::ios::app);
+    }
     CheckpointWriter writer(run_.checkpoints(), checkpoint_policy());
     Progress progress("train", config_.steps, trainer_->step_count(), config_.batch_size,
                       dataset_->sample_shape().rank() > 1 ? "images" : "points");
@@ -214,6 +245,7 @@ class TrainCommand {
     while (trainer_->step_count() < config_.steps) {
       const Batch batch = loader.next();
       const StepResult result = trainer_->step(batch.images, config_.class_conditional ? batch.labels : Tensor());
+      samples_processed_ += batch.images.size(0);
       log(metrics, result, progress);
       skipped_in_a_row = result.skipped ? skipped_in_a_row + 1 : 0;
       learned |= !result.skipped;
@@ -223,24 +255,32 @@ class TrainCommand {
                         result.step));
         return kDiverged;
       }
+      if (due(arguments_.check_ranks_every, result.step)) {
+        trainer_->check_ranks();
+      }
       if (due(config_.sample_every, result.step)) {
         save_samples(result.step);
       }
-      if (const int signal = stop_signal(); signal != 0 && result.step < config_.steps) {
+      const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+      const bool late = arguments_.time_limit_minutes > 0 && elapsed.count() > arguments_.time_limit_minutes * 60;
+      const Stop why = agree(group_, {.signal = stop_signal(), .time_is_up = late});
+      if (why.signal != 0 && result.step < config_.steps) {
         wait_for(writer, progress);
-        return stop(signal, progress);
+        return stop(why.signal, progress);
       }
       if (due(config_.checkpoint_every, result.step)) {
-        writer.save(trainer_->checkpoint());
+        const CheckpointContents contents = trainer_->checkpoint();
+        if (group_.is_root()) {
+          writer.save(contents);
+        }
       }
       if (const auto problem = writer.problem()) {
         progress.message("warning: no checkpoint, training goes on: " + *problem);
       }
-      const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-      if (arguments_.time_limit_minutes > 0 && elapsed.count() > arguments_.time_limit_minutes * 60 &&
-          result.step < config_.steps) {
-        progress.message(fmt::format("time limit reached at step {} of {}: finishing with what was learned",
-                                     result.step, config_.steps));
+      if (why.time_is_up && result.step < config_.steps) {
+        progress.finish();
+        say(fmt::format("time limit reached at step {} of {}: finishing with what was learned", result.step,
+                        config_.steps));
         break;
       }
     }
@@ -256,6 +296,9 @@ class TrainCommand {
   static bool due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
   void log(std::ofstream& metrics, const StepResult& result, Progress& progress) {
+    if (!group_.is_root()) {
+      return;
+    }
     progress.update(result.step, fmt::format("loss {:.4f}", result.loss));
     nlohmann::ordered_json line{{"step", result.step},
                                 {"loss", result.loss},
@@ -279,7 +322,8 @@ class TrainCommand {
     SampleOptions options{.num = config_.sample_num,
                           .sampler = "ddim",
                           .steps = config_.sample_steps,
-                          .seed = static_cast<uint64_t>(config_.seed)};
+                          .seed = static_cast<uint64_t>(config_.seed),
+                          .group = &group_};
     int64_t columns = 0;
     if (config_.class_conditional) {  // a row for each class
       std::vector<int64_t> classes(static_cast<size_t>(std::min(config_.num_classes, config_.sample_num)));
@@ -290,6 +334,9 @@ class TrainCommand {
     }
     const Tensor samples = draw_samples(trainer_->network(), config_.scheduler_config(), options);
     trainer_->network().train();
+    if (!group_.is_root()) {
+      return;
+    }
     save_picture(run_.samples() / fmt::format("step-{}.png", step), samples, dataset_.get(), columns);
   }
 
@@ -306,96 +353,60 @@ class TrainCommand {
     }
   }
 
-  void save_checkpoint_now() { run_.checkpoints().save(trainer_->checkpoint(), checkpoint_policy()); }
+  void save_checkpoint_now() {
+    const CheckpointContents contents = trainer_->checkpoint();
+    if (group_.is_root()) {
+      run_.checkpoints().save(contents, checkpoint_policy());
+    }
+  }
 
   int stop(int signal, Progress& progress) {
     progress.finish();
     save_checkpoint_now();
+    say_samples_processed();
     say(fmt::format("stopped after step {}; the same command with --resume goes on from there",
                     trainer_->step_count()));
     return signal == SIGINT ? kInterrupted : kPreempted;
   }
 
+  void say_samples_processed() {
+    if (const std::string text = images_of_ranks(group_, samples_processed_); !text.empty()) {
+      say(text);
+    }
+  }
+
   void finish() {
     save_checkpoint_now();
+    say_samples_processed();
+    if (!group_.is_root()) {
+      return;
+    }
     save_pipeline(run_.model(), trainer_->network(), trainer_->ema().as_state_dict(trainer_->network()),
                   config_.scheduler_config(), class_list());
     const size_t peak = allocator_stats().peak_bytes;
     say(fmt::format("model written to {} (peak tensor memory {:.3f} GiB)", run_.model().string(),
                     static_cast<double>(peak) / static_cast<double>(1 << 30)));
     if (common_.json) {
-      const nlohmann::json result{
-          {"model", run_.model().string()}, {"steps", trainer_->step_count()}, {"peak_bytes", peak}};
+      const nlohmann::json result{{"model", run_.model().string()},
+                                  {"steps", trainer_->step_count()},
+                                  {"peak_bytes", peak},
+                                  {"ranks", group_.size()}};
       std::puts(result.dump().c_str());
     }
   }
 
   const TrainArguments& arguments_;
   const Common& common_;
+  ProcessGroup& group_;
   TrainConfig config_;
   RunDirectory run_;
   std::shared_ptr<const Dataset> dataset_;
   std::unique_ptr<Trainer> trainer_;
+  int64_t samples_processed_ = 0;  // by this rank
 };
-
-std::string data_help() {
-  std::string names;
-  for (const std::string& name : dataset_names()) {
-    names += name + ", ";
-  }
-  return names + "or a folder: MNIST's idx files, CIFAR's binaries, or PNG and JPEG pictures";
-}
 
 }  // namespace
 
-Verb add_train(CLI::App& app, Common& common) {
-  auto arguments = std::make_shared<TrainArguments>();
-  CLI::App* verb = app.add_subcommand("train", "Train a model from a preset or a configuration file");
-  verb->add_option("--data", arguments->data, data_help())
-      ->type_name("NAME|DIR")
-      ->check(suggestions(dataset_names()))
-      ->required();
-  verb->add_option("--out", arguments->out, "Run directory")->type_name("DIR")->required();
-  const std::vector<std::string_view> names = preset_names();
-  auto* preset = verb->add_option("--preset", arguments->preset,
-                                  fmt::format("Start from a built-in configuration: {}", fmt::join(names, ", ")))
-                     ->type_name("NAME")
-                     ->check(suggestions({names.begin(), names.end()}))
-                     ->group("Configuration");
-  verb->add_option("--config", arguments->config_file, "Start from a TOML file (docs/configuration.md)")
-      ->type_name("FILE")
-      ->excludes(preset)
-      ->group("Configuration");
-  verb->add_option("--set", arguments->assignments, "Change one key: --set lr=1e-4; may be given again")
-      ->type_name("KEY=VALUE")
-      ->group("Configuration");
-  verb->add_option("--steps", arguments->steps, "Optimiser steps (the key `steps`)")
-      ->check(whole_number())
-      ->group("Configuration");
-  verb->add_option("--seed", arguments->seed, "Random seed (the key `seed`)")
-      ->check(whole_number())
-      ->group("Configuration");
-  verb->add_flag("--resume", arguments->resume, "Go on with the run in --out, or start it");
-  verb->add_flag("--force", arguments->force, "Replace the run in --out; with --resume it is without effect");
-  verb->add_flag("--allow-mismatch", arguments->allow_mismatch,
-                 "Let --resume go on with other threads, instruction set or library versions");
-  verb->add_option("--time-limit", arguments->time_limit_minutes,
-                   "Stop training after so many minutes and finish with what was learned")
-      ->type_name("MINUTES")
-      ->check(real_number(0.001));
-  add_common_options(*verb, common);
-  verb->footer(R"(Examples:
-  sfumato train --preset fashion-small --data fashion-mnist --out runs/fashion
-  sfumato train --preset fashion-small --data fashion-mnist --out runs/fashion --resume
-  sfumato train --preset fashion-small-class --data fashion-mnist --out runs/classes
-  sfumato train --preset swissroll --data swissroll --out runs/swissroll
-  sfumato train --config my.toml --data ~/mnist --out runs/mnist --set batch_size=64 --set unet.dropout=0.1
-
-Ctrl-C finishes the step, saves and says how to go on (a second one stops at once).)");
-  return [arguments, &common] {
-    apply(common);
-    return TrainCommand(*arguments, common).run();
-  };
-}
+int train(const TrainArguments& arguments, Common& common) { return TrainCommand(arguments, common).run(); }
 
 }  // namespace sfumato::cli

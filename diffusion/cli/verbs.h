@@ -6,6 +6,9 @@
 #include <CLI/CLI.hpp>
 
 #include <functional>
+#include <memory>
+
+#include "nn/distributed/process_group.h"
 
 namespace sfumato::cli {
 
@@ -13,6 +16,9 @@ namespace sfumato::cli {
 struct Common {
   int threads = 0;  // 0: all that this process may use
   bool json = false;
+  // The processes that work on this call, for verbs that share their work out: those that join().
+  std::unique_ptr<ProcessGroup> group;
+  ProcessGroup& join();
 };
 
 // Runs the chosen verb; returns its exit code.

@@ -75,6 +75,15 @@ Denoiser denoiser_for(const DenoisingNetwork& network,
   return guided(network, labels, *options.null_label, options.guidance_scale);
 }
 
+// How many of `num` samples a rank draws.
+int64_t share_of(int64_t num, int64_t chunk_size, int64_t rank, int64_t ranks) {
+  int64_t share = 0;
+  for (int64_t first = rank * chunk_size; first < num; first += ranks * chunk_size) {
+    share += std::min(chunk_size, num - first);
+  }
+  return share;
+}
+
 }  // namespace
 
 Tensor draw_samples(const DenoisingNetwork& network, const SchedulerConfig& scheduler, const SampleOptions& options) {
@@ -96,18 +105,31 @@ Tensor draw_samples(const DenoisingNetwork& network, const SchedulerConfig& sche
 
   Tensor samples = Tensor::empty(shape);
   shape[0] = chunk_size;
-  for (int64_t first = 0; first < num; first += chunk_size) {
+  const int64_t ranks = options.group != nullptr ? options.group->size() : 1;
+  const int64_t rank = options.group != nullptr ? options.group->rank() : 0;
+  const int64_t of_all = num * steps;
+  const int64_t mine = share_of(num, chunk_size, rank, ranks) * steps;
+  int64_t before = 0;  // of mine
+  for (int64_t first = rank * chunk_size; first < num; first += ranks * chunk_size) {
     const Tensor start = start_of(options, shape, first);
     const Denoiser denoiser = denoiser_for(network, options, first, chunk_size);
     const int64_t rows = std::min(chunk_size, num - first);
     settings.noise = step_noise(options.seed, first);
     if (options.progress) {
       settings.progress = [&](int64_t done, int64_t all) {
-        options.progress(first * steps + done * steps / all * rows, num * steps);
+        options.progress((before + done * steps / all * rows) * of_all / mine, of_all);
       };
     }
     const Tensor chunk = sampler.run(denoiser, schedule, start, settings);
     narrow(samples, 0, first, rows).copy_from(narrow(chunk, 0, 0, rows));
+    before += rows * steps;
+  }
+  if (ranks > 1) {
+    for (int64_t first = 0; first < num; first += chunk_size) {
+      Tensor chunk = narrow(samples, 0, first, std::min(chunk_size, num - first));
+      options.group->broadcast(chunk.mutable_raw_data(), static_cast<size_t>(chunk.numel()) * size_of(chunk.dtype()),
+                               static_cast<int>(first / chunk_size % ranks));
+    }
   }
   return samples;
 }

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "diffusion/pipeline/model_folder.h"
+#include "nn/distributed/process_group.h"
 
 namespace sfumato {
 
@@ -30,6 +31,9 @@ struct SampleOptions {
   double guidance_scale = 1;
   std::optional<int64_t> null_label = {};
   std::function<void(int64_t done, int64_t total)> progress = {};  // after each step, in samples * steps
+  // Ranks that share the work: chunk c is drawn by rank c mod p, and all get all samples. Every rank calls with the
+  // same options; progress is told of its own share.
+  ProcessGroup* group = nullptr;
 };
 
 // f32 (num, sample shape...) in the model's range; clamped only if the scheduler says clip_sample. Throws Error for an

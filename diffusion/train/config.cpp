@@ -25,6 +25,7 @@ std::vector<NamedField> fields_of(TrainConfig& c) {
       {"beta2", &c.beta2},
       {"weight_decay", &c.weight_decay},
       {"max_grad_norm", &c.max_grad_norm},
+      {"gradient_exchange", &c.gradient_exchange},
       {"ema_decay", &c.ema_decay},
       {"ema_warmup", &c.ema_warmup},
       {"min_snr_gamma", &c.min_snr_gamma},
@@ -238,6 +239,8 @@ void TrainConfig::validate() const {
           weight_decay);
   require(std::isfinite(max_grad_norm) && max_grad_norm >= 0, "config: max_grad_norm must not be negative, got ",
           max_grad_norm);
+  require(gradient_exchange == "f32" || gradient_exchange == "bf16",
+          "config: gradient_exchange must be 'f32' or 'bf16', got '", gradient_exchange, "'");
   require(ema_decay >= 0 && ema_decay <= 1, "config: ema_decay must be in [0, 1], got ", ema_decay);
   require(std::isfinite(min_snr_gamma) && min_snr_gamma >= 0, "config: min_snr_gamma must not be negative, got ",
           min_snr_gamma);

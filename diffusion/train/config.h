@@ -39,8 +39,9 @@ struct TrainConfig {
   std::string lr_decay = "constant";  // or "cosine", to 0 at the last step
   double beta1 = 0.9;
   double beta2 = 0.999;
-  double weight_decay = 0;   // decoupled, as in AdamW
-  double max_grad_norm = 1;  // clipping by the global norm; 0: none
+  double weight_decay = 0;                // decoupled, as in AdamW
+  double max_grad_norm = 1;               // clipping by the global norm; 0: none
+  std::string gradient_exchange = "f32";  // or "bf16": gradients and their sums over micro-batches are rounded to it
   double ema_decay = 0.9999;
   bool ema_warmup = true;    // decay min(ema_decay, (1 + k) / (10 + k)) at update k
   double min_snr_gamma = 0;  // 0: the simple loss

@@ -5,6 +5,7 @@
 #include "diffusion/objective/objective.h"
 #include "diffusion/process/gaussian.h"
 #include "diffusion/train/environment.h"
+#include "nn/distributed/replicas.h"
 #include "nn/init.h"
 #include "nn/optim/clip.h"
 #include "tensor/ops/compare.h"
@@ -23,7 +24,19 @@ Tensor with_dropped_labels(const Tensor& labels, double p, int64_t null_label) {
 }  // namespace
 
 Trainer::Trainer(const TrainConfig& config, const Shape& sample)
-    : config_(config),
+    : Trainer(config, sample, single_process(), nullptr, {}) {}
+
+Trainer::Trainer(const TrainConfig& config, const Shape& sample, ProcessGroup& group, const TrainerOptions& options)
+    : Trainer(config, sample, nullptr, &group, options) {}
+
+Trainer::Trainer(const TrainConfig& config,
+                 const Shape& sample,
+                 std::unique_ptr<ProcessGroup> alone,
+                 ProcessGroup* group,
+                 const TrainerOptions& options)
+    : alone_(std::move(alone)),
+      group_(group != nullptr ? *group : *alone_),
+      config_(config),
       network_(config.make_network(sample)),
       schedule_(config.scheduler_config().make_schedule()),
       prediction_type_(parse_prediction_type(config.prediction_type)),
@@ -38,7 +51,12 @@ Trainer::Trainer(const TrainConfig& config, const Shape& sample)
                          .decoupled = true};
   optimizer_ = std::make_unique<Adam>(*flat_, adam);
   ema_ = std::make_unique<Ema>(*flat_, EmaOptions{.decay = config.ema_decay, .warmup = config.ema_warmup});
-  tree_ = std::make_unique<GradientTree>(flat_->size(), config.num_micro_batches());
+  parallel_ = std::make_unique<DataParallel>(*flat_, config.num_micro_batches(), group_,
+                                             DataParallelOptions{.zero1 = options.zero1,
+                                                                 .bf16 = config.gradient_exchange == "bf16",
+                                                                 .overlap = options.overlap,
+                                                                 .bucket_bytes = options.bucket_bytes});
+  parallel_->prepare(*optimizer_);
 }
 
 double Trainer::micro_batch_gradient(const Tensor& x0, const Tensor& labels, int64_t first_sample) {
@@ -50,7 +68,7 @@ double Trainer::micro_batch_gradient(const Tensor& x0, const Tensor& labels, int
   const Tensor told =
       config_.label_dropout > 0 ? with_dropped_labels(labels, config_.label_dropout, config_.null_label()) : labels;
 
-  flat_->begin_gradients(tree_->next_buffer());
+  parallel_->begin_leaf();
   Variable errors = square((*network_)(x_t, t, told) - target);
   if (config_.min_snr_gamma > 0) {
     const Tensor weights = loss_weights(schedule_, prediction_type_, t, {.min_snr_gamma = config_.min_snr_gamma});
@@ -61,41 +79,46 @@ double Trainer::micro_batch_gradient(const Tensor& x0, const Tensor& labels, int
   // Each micro-batch contributes its share of the batch's mean; V is a power of two, so the division is exact.
   const Variable loss = mean(errors) * (1.0 / static_cast<double>(config_.num_micro_batches()));
   loss.backward();
-  flat_->gradients();
-  tree_->push();
+  parallel_->end_leaf();
   return loss.item();
 }
 
 StepResult Trainer::step(const Tensor& x0, const Tensor& labels) {
-  check(x0.size(0) == config_.batch_size, "train: a batch of ", config_.batch_size, " images expected, got ",
-        x0.shape());
+  check(x0.size(0) == num_rows(), "train: a batch of ", num_rows(), " images expected, got ", x0.shape());
   check(labels.defined() == config_.class_conditional && (!labels.defined() || labels.shape() == Shape{x0.size(0)}),
         "train: labels of a batch of ", x0.size(0), " are for a class-conditional network and no other, got ",
         labels.defined() ? to_string(labels.shape()) : "none");
-  tree_->reset();
+  parallel_->reset();
+  std::vector<double> losses;
+  for (int64_t row = 0; row < num_rows(); row += config_.micro_batch) {
+    const Tensor of_these = labels.defined() ? narrow(labels, 0, row, config_.micro_batch) : Tensor();
+    losses.push_back(micro_batch_gradient(narrow(x0, 0, row, config_.micro_batch), of_these, first_row() + row));
+  }
   double loss = 0;
-  for (int64_t first = 0; first < config_.batch_size; first += config_.micro_batch) {
-    const Tensor of_these = labels.defined() ? narrow(labels, 0, first, config_.micro_batch) : Tensor();
-    loss += micro_batch_gradient(narrow(x0, 0, first, config_.micro_batch), of_these, first);
+  for (const double of_leaf : parallel_->of_all_leaves(losses)) {
+    loss += of_leaf;
   }
   ++step_;
-  StepResult result{.step = step_,
-                    .loss = loss,
-                    .grad_norm = gradient_norm(tree_->total()),
-                    .lr = learning_rate(lr_schedule_, step_)};
+  StepResult result{
+      .step = step_, .loss = loss, .grad_norm = parallel_->gradient_norm(), .lr = learning_rate(lr_schedule_, step_)};
   result.skipped = !std::isfinite(result.loss) || !std::isfinite(result.grad_norm);
   if (!result.skipped) {
     const double clip = config_.max_grad_norm > 0 ? clip_coefficient(result.grad_norm, config_.max_grad_norm) : 1.0;
-    optimizer_->step(tree_->total(), result.lr, clip);
+    parallel_->step(*optimizer_, result.lr, clip);
     ema_->update();
   }
   return result;
 }
 
+void Trainer::check_ranks() const {
+  check_replicas(group_, network_->state_dict(), fmt::format("weights after step {}", step_));
+  check_replicas(group_, ema_->state(), fmt::format("averages after step {}", step_));
+}
+
 CheckpointContents Trainer::checkpoint() const {
   return {.step = step_,
           .weights = network_->state_dict(),
-          .optimizer = optimizer_->state(),
+          .optimizer = parallel_->state_of(*optimizer_),
           .ema = ema_->state(),
           .environment = environment_json()};
 }

@@ -18,8 +18,8 @@
 // labels from random streams keyed by (seed, purpose, step, index in the batch), runs forward and backward with the
 // same shapes, and the V gradients are added over a fixed binary tree (nn/optim/gradient_tree.h). So a run's weights
 // are a function of the configuration, the data, the number of threads, the instruction set and the library versions,
-// and not of interruptions, of other load on the machine, or (once there are several) of how micro-batches are shared
-// out.
+// and not of interruptions, of other load on the machine, or of how many ranks share the micro-batches
+// (nn/distributed/data_parallel.h). Every rank has a trainer and gives it the rows of the batch that are its own.
 #pragma once
 
 #include <memory>
@@ -29,12 +29,19 @@
 #include "diffusion/schedule/noise_schedule.h"
 #include "diffusion/train/checkpoint.h"
 #include "diffusion/train/config.h"
+#include "nn/distributed/data_parallel.h"
 #include "nn/optim/ema.h"
 #include "nn/optim/flat_parameters.h"
-#include "nn/optim/gradient_tree.h"
 #include "nn/optim/optimizer.h"
 
 namespace sfumato {
+
+// How several ranks share the work: nothing of this changes what is computed.
+struct TrainerOptions {
+  bool zero1 = false;                       // Adam's moments are shared out over the ranks
+  bool overlap = true;                      // gradients are exchanged while the backward pass goes on
+  int64_t bucket_bytes = int64_t{1} << 20;  // of the pieces in which they are
+};
 
 struct StepResult {
   int64_t step = 0;      // the first is 1
@@ -49,9 +56,19 @@ class Trainer {
   // Initialises the network from config.seed. `sample` is the shape of one: (C, H, W), or (D) for points. Throws
   // ConfigError.
   Trainer(const TrainConfig& config, const Shape& sample);
+  // Of several ranks; LaunchError when they are too many or no power of two. The group must outlive the trainer.
+  Trainer(const TrainConfig& config, const Shape& sample, ProcessGroup& group, const TrainerOptions& options = {});
 
-  // One optimiser update on x_0 (batch_size, sample shape...) with labels, i64 (batch_size), if the network takes any.
+  // The rows of each batch that are this rank's, and how many they are; all of them for a trainer that is alone.
+  int64_t first_row() const { return parallel_->first_leaf() * config_.micro_batch; }
+  int64_t num_rows() const { return parallel_->num_leaves() * config_.micro_batch; }
+
+  // One optimiser update on x_0 (num_rows(), sample shape...) with labels, i64 (num_rows()), if the network takes any.
+  // All ranks return the same.
   StepResult step(const Tensor& x0, const Tensor& labels = {});
+  // Compares weights and averages of all ranks, which all call it; throws InternalError naming the first tensor that
+  // differs and where.
+  void check_ranks() const;
   // Updates made (or skipped) so far.
   int64_t step_count() const { return step_; }
 
@@ -59,14 +76,21 @@ class Trainer {
   DenoisingNetwork& network() { return *network_; }
   Ema& ema() { return *ema_; }
 
-  // Everything that the next step depends on: views of the tensors in use.
+  // Everything that the next step depends on: views of the tensors in use. Every rank must call it.
   CheckpointContents checkpoint() const;
   // Throws Error when names or shapes do not fit this configuration.
   void load(const CheckpointContents& contents);
 
  private:
+  Trainer(const TrainConfig& config,
+          const Shape& sample,
+          std::unique_ptr<ProcessGroup> alone,
+          ProcessGroup* group,
+          const TrainerOptions& options);
   double micro_batch_gradient(const Tensor& x0, const Tensor& labels, int64_t first_sample);
 
+  std::unique_ptr<ProcessGroup> alone_;  // where no group was given
+  ProcessGroup& group_;
   TrainConfig config_;
   std::unique_ptr<DenoisingNetwork> network_;
   NoiseSchedule schedule_;
@@ -75,7 +99,7 @@ class Trainer {
   std::unique_ptr<FlatParameters> flat_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Ema> ema_;
-  std::unique_ptr<GradientTree> tree_;
+  std::unique_ptr<DataParallel> parallel_;
   int64_t step_ = 0;
 };
 

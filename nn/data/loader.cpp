@@ -44,10 +44,10 @@ class BatchReader {
   // Makes room for the batch of a step. Keeps the permutation of the epoch it last needed: one call at a time.
   void open(Slot& slot, int64_t step) {
     Shape shape = shape_;
-    shape.insert(0, options_.batch_size);
+    shape.insert(0, options_.num_rows);
     slot.batch.images = Tensor::empty(shape);
-    slot.batch.labels = dataset_->has_labels() ? Tensor::empty({options_.batch_size}, DType::i64) : Tensor();
-    slot.batch.first_sample = step * options_.batch_size;
+    slot.batch.labels = dataset_->has_labels() ? Tensor::empty({options_.num_rows}, DType::i64) : Tensor();
+    slot.batch.first_sample = step * options_.batch_size + options_.first_row;
     slot.batch.step = step;
     for (size_t i = 0; i < slot.indices.size(); ++i) {
       slot.indices[i] = index_of(slot.batch.first_sample + static_cast<int64_t>(i));
@@ -116,14 +116,14 @@ class DataLoader::Impl {
  public:
   Impl(std::shared_ptr<const Dataset> dataset, const LoaderOptions& options)
       : reader_(std::move(dataset), options),
-        batch_size_(options.batch_size),
+        num_rows_(options.num_rows),
         // Few enough rows that threads end a batch together, many enough that claiming costs nothing.
-        rows_at_once_(std::max<int64_t>(options.batch_size / (int64_t{4} * std::max(options.threads, 1)), 1)),
+        rows_at_once_(std::max<int64_t>(options.num_rows / (int64_t{4} * std::max(options.threads, 1)), 1)),
         head_(options.first_step),
         filling_(options.first_step),
         slots_(static_cast<size_t>(std::max(options.prefetch, 1))) {
     for (Slot& slot : slots_) {
-      slot.indices.resize(static_cast<size_t>(batch_size_));
+      slot.indices.resize(static_cast<size_t>(num_rows_));
     }
     // The compute threads are made by whoever asks first; were that one of ours, they would be its own, beside a second
     // set for the caller.
@@ -147,7 +147,7 @@ class DataLoader::Impl {
     if (threads_.empty()) {
       reader_.open(slot, head_);
       const auto rows = reader_.rows(slot);
-      for (int64_t row = 0; row < batch_size_; ++row) {
+      for (int64_t row = 0; row < num_rows_; ++row) {
         reader_.read(slot, rows, row);
       }
       ++head_;
@@ -183,9 +183,9 @@ class DataLoader::Impl {
         return;
       }
       const int64_t first = slot.claimed;
-      const int64_t count = std::min(rows_at_once_, batch_size_ - first);
+      const int64_t count = std::min(rows_at_once_, num_rows_ - first);
       slot.claimed += count;
-      filling_ += slot.claimed == batch_size_ ? 1 : 0;
+      filling_ += slot.claimed == num_rows_ ? 1 : 0;
       const auto rows = reader_.rows(slot);
       lock.unlock();
       read(slot, rows, first, count, lock);
@@ -242,7 +242,7 @@ class DataLoader::Impl {
   }
 
   BatchReader reader_;
-  const int64_t batch_size_;
+  const int64_t num_rows_;
   const int64_t rows_at_once_;
 
   std::mutex mutex_;
@@ -266,7 +266,12 @@ DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const LoaderOptio
   const Shape shape = dataset->sample_shape();
   check(shape.rank() < kMaxRank, "DataLoader: samples of shape ", shape, " leave no room for the batch dimension");
   check(shape.rank() > 0 || !options.horizontal_flip, "DataLoader: a sample of rank 0 cannot be mirrored");
-  impl_ = std::make_unique<Impl>(std::move(dataset), options);
+  LoaderOptions all = options;
+  all.num_rows = options.num_rows > 0 ? options.num_rows : options.batch_size;
+  check(options.first_row >= 0 && options.num_rows >= 0 && options.first_row + all.num_rows <= options.batch_size,
+        "DataLoader: rows ", options.first_row, "..", options.first_row + all.num_rows - 1, " of a batch of ",
+        options.batch_size);
+  impl_ = std::make_unique<Impl>(std::move(dataset), all);
 }
 
 DataLoader::~DataLoader() = default;

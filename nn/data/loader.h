@@ -24,7 +24,7 @@
 namespace sfumato {
 
 struct Batch {
-  Tensor images;             // f32 (B, sample shape...)
+  Tensor images;             // f32 (B, sample shape...); of a part of the rows, so many
   Tensor labels;             // i64 (B), or undefined when the dataset has none
   int64_t first_sample = 0;  // the number of row 0 in the sequence of samples
   int64_t step = 0;
@@ -32,6 +32,8 @@ struct Batch {
 
 struct LoaderOptions {
   int64_t batch_size = 1;
+  // Of each batch, the rows that are read: several processes share one by reading different rows. 0: all.
+  int64_t first_row = 0, num_rows = 0;
   uint64_t seed = 0;
   int64_t first_step = 0;  // the step of the first next()
   bool horizontal_flip =

@@ -99,6 +99,14 @@ const Tensor& FlatParameters::gradients() {
   return gradients_;
 }
 
+std::vector<HookHandle> FlatParameters::on_gradient(const std::function<void(size_t slot)>& ready) {
+  std::vector<HookHandle> handles;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    handles.push_back(parameters_[i].register_post_accumulate_hook([ready, i](Variable& /*leaf*/) { ready(i); }));
+  }
+  return handles;
+}
+
 void FlatParameters::point_at(const Tensor& flat) {
   check_layout(flat, "FlatParameters::point_at");
   for (size_t i = 0; i < slots_.size(); ++i) {

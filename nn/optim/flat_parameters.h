@@ -11,12 +11,19 @@
 // views().
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "nn/module.h"
 
 namespace sfumato {
+
+// The elements begin .. end - 1 of a flat buffer.
+struct FlatRange {
+  int64_t begin = 0, end = 0;
+  int64_t size() const { return end - begin; }
+};
 
 class FlatParameters {
  public:
@@ -53,6 +60,9 @@ class FlatParameters {
   // The buffer of the last begin_gradients() or zero_grad(). The slots of parameters that no backward pass has reached
   // since are set to zero by this call; ask for it when the backward passes are done.
   const Tensor& gradients();
+  // Calls `ready` in every backward pass with the number of each slot whose gradient is in the buffer for good, until
+  // the handles are removed.
+  std::vector<HookHandle> on_gradient(const std::function<void(size_t slot)>& ready);
 
   // Makes the parameters views of `flat`, or of values() again; see EmaScope in "nn/optim/ema.h".
   void point_at(const Tensor& flat);

@@ -14,6 +14,12 @@
 //
 // It is a binary counter. Partial sums stand on a stack, each over 2^level leaves; a pushed gradient is level 0, and
 // while the top two are of one level the right one is added to the left. Buffers are kept and used again.
+//
+// The last leaf ends the whole sum, element by element: what is known of its gradient early can be summed early
+// (sum_range), while the rest is still being computed.
+//
+// With `bf16` every leaf and every sum is rounded to bfloat16, so that ranks can send each other half as many bytes
+// ("nn/distributed/tree_exchange.h"). The result is another one, but again a function of V alone.
 #pragma once
 
 #include <vector>
@@ -25,13 +31,17 @@ namespace sfumato {
 class GradientTree {
  public:
   // Flat f32 buffers of `size` elements; `leaves` must be a power of two.
-  GradientTree(int64_t size, int64_t leaves);
+  GradientTree(int64_t size, int64_t leaves, bool bf16 = false);
 
   // Where the next gradient goes; the same buffer until push(). It holds old values, but zeros where nothing was ever
   // written (the gaps of FlatParameters). After total(), the first call begins a new sum.
   Tensor& next_buffer();
   // Takes next_buffer() as the next leaf. Throws when `leaves` of them have been pushed already.
   void push();
+  // For the last leaf: sums elements begin .. end - 1, whose gradients are in next_buffer(), and returns the buffer
+  // whose elements begin .. end - 1 are now those of total(). Once for each element, or not at all; then push(). Two
+  // threads may write and sum different elements.
+  Tensor& sum_range(int64_t begin, int64_t end);
   // The whole sum; throws before the last push. Valid until the next next_buffer() or reset().
   Tensor& total();
   // Forgets an unfinished sum.
@@ -43,11 +53,15 @@ class GradientTree {
   int64_t buffer_count() const { return buffer_count_; }
 
  private:
+  void round(Tensor& sums) const;
+
   struct Partial {
     Tensor sum;
     int level;
   };
   int64_t size_, leaves_;
+  bool bf16_;
+  int64_t summed_ = 0;  // elements of the last leaf
   int64_t pushed_ = 0, buffer_count_ = 0;
   Tensor current_;
   std::vector<Partial> partials_;

@@ -11,6 +11,7 @@
 // The formulas are PyTorch's ("tensor/ops/optim.h"). The flat parameters must outlive the optimiser.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,24 +36,36 @@ class Optimizer {
   // How many updates have been made.
   int64_t step_count() const { return step_count_; }
 
+  // From now on keeps the moments of these elements alone and updates no others: somebody else does ("ZeRO-1",
+  // Rajbhandari et al. 2020; "nn/distributed/data_parallel.h"). Ascending; before the first step.
+  void keep_only(std::vector<FlatRange> ranges);
+
   // Everything that the next step depends on, for checkpoints: "step" (i64, rank 0) and each moment by parameter,
   // "exp_avg.conv_in.weight". The tensors are views: write them out before the next step.
-  NamedTensors state() const;
+  // After keep_only(), `complete` is given each moment as a flat buffer that holds what is kept, to fill in the rest.
+  NamedTensors state(const std::function<void(Tensor& flat)>& complete = {}) const;
   // Throws, listing the names that are missing, unexpected or of another shape.
   void load_state(std::span<const std::pair<std::string, Tensor>> tensors, std::string_view source = "optimizer");
 
  protected:
   // `moments` names the flat buffers that the optimiser keeps.
   Optimizer(FlatParameters& parameters, double lr, std::vector<std::string> moments);
-  // Updates `parameters` as step number `step` (from 1).
-  virtual void update(Tensor& parameters, const Tensor& gradients, int64_t step, double lr, double grad_scale) = 0;
-  Tensor& moment(size_t i) { return moments_[i].second; }
+  // Updates `parameters` as step number `step` (from 1). All tensors are flat and of one size.
+  virtual void update(Tensor& parameters,
+                      const Tensor& gradients,
+                      std::span<Tensor> moments,
+                      int64_t step,
+                      double lr,
+                      double grad_scale) = 0;
 
  private:
+  Tensor kept_of(const Tensor& flat) const;
+
   FlatParameters& parameters_;
   double default_lr_;
   int64_t step_count_ = 0;
-  NamedTensors moments_;
+  std::vector<FlatRange> ranges_;  // of the elements that are kept
+  NamedTensors moments_;           // those elements, one range after the other
 };
 
 // SGD with momentum, Nesterov's rule and weight decay; options.step and options.grad_scale are set by each step.
@@ -61,7 +74,12 @@ class Sgd : public Optimizer {
   explicit Sgd(FlatParameters& parameters, const SgdOptions& options = {});
 
  protected:
-  void update(Tensor& parameters, const Tensor& gradients, int64_t step, double lr, double grad_scale) override;
+  void update(Tensor& parameters,
+              const Tensor& gradients,
+              std::span<Tensor> moments,
+              int64_t step,
+              double lr,
+              double grad_scale) override;
 
  private:
   SgdOptions options_;
@@ -73,7 +91,12 @@ class Adam : public Optimizer {
   explicit Adam(FlatParameters& parameters, const AdamOptions& options = {});
 
  protected:
-  void update(Tensor& parameters, const Tensor& gradients, int64_t step, double lr, double grad_scale) override;
+  void update(Tensor& parameters,
+              const Tensor& gradients,
+              std::span<Tensor> moments,
+              int64_t step,
+              double lr,
+              double grad_scale) override;
 
  private:
   AdamOptions options_;

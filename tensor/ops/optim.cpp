@@ -12,7 +12,7 @@
 namespace sfumato {
 namespace {
 
-constexpr int64_t kChunk = 65536;
+constexpr int64_t kChunk = kSquaresChunk;
 
 // ---- The plain loops: the formulas, and the oracle of the vector kernels, whose bits are the same. ----
 namespace plain {
@@ -208,12 +208,9 @@ void scale_(Tensor& a, double factor) {
                [&](int64_t begin, int64_t end) { k.scale(data + begin, end - begin, static_cast<float>(factor)); });
 }
 
-double sum_of_squares(const Tensor& x) {
+std::vector<double> squares_of_chunks(const Tensor& x) {
   check_flat("sum_of_squares", "x", x, x.numel());
   const int64_t chunks = (x.numel() + kChunk - 1) / kChunk;
-  if (chunks == 0) {
-    return 0;
-  }
   const OptimKernels& k = kernels();
   const float* data = x.data<float>();
   std::vector<double> sums(static_cast<size_t>(chunks));
@@ -223,13 +220,19 @@ double sum_of_squares(const Tensor& x) {
       sums[static_cast<size_t>(i)] = k.sum_of_squares(data + i * kChunk, std::min(kChunk, x.numel() - i * kChunk));
     }
   });
+  return sums;
+}
+
+double sum_over_tree(std::vector<double> sums) {
   // Neighbours first, then pairs of pairs: an odd one out waits for the next round.
   for (size_t distance = 1; distance < sums.size(); distance *= 2) {
     for (size_t i = 0; i + distance < sums.size(); i += 2 * distance) {
       sums[i] += sums[i + distance];
     }
   }
-  return sums[0];
+  return sums.empty() ? 0 : sums[0];
 }
+
+double sum_of_squares(const Tensor& x) { return sum_over_tree(squares_of_chunks(x)); }
 
 }  // namespace sfumato

@@ -3,6 +3,8 @@
 //   adam_(parameters, gradients, first_moment, second_moment, {.lr = 2e-4, .step = 1});
 #pragma once
 
+#include <vector>
+
 #include "tensor/tensor.h"
 
 namespace sfumato {
@@ -30,7 +32,11 @@ void lerp_(Tensor& a, const Tensor& b, double weight);
 void add_(Tensor& a, const Tensor& b);
 void scale_(Tensor& a, double factor);
 
-// The sum of squares in f64: per chunk of 65,536 elements, then over a fixed binary tree of the chunks.
+// The sum of squares in f64: per chunk of kSquaresChunk elements, then over a fixed binary tree of the chunks.
 double sum_of_squares(const Tensor& x);
+// Its two halves, for a buffer whose chunks are in several places.
+inline constexpr int64_t kSquaresChunk = 65536;
+std::vector<double> squares_of_chunks(const Tensor& x);
+double sum_over_tree(std::vector<double> sums);
 
 }  // namespace sfumato
