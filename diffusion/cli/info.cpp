@@ -19,6 +19,7 @@
 #include "diffusion/train/environment.h"
 #include "diffusion/train/plan.h"
 #include "diffusion/train/progress.h"
+#include "nn/distributed/mpi_group.h"
 #include "tensor/allocator.h"
 #include "tensor/backend/info.h"
 #include "tensor/io/file.h"
@@ -51,7 +52,7 @@ Json describe_machine(const Common& common) {
           {"threads_from", common.threads > 0 ? "--threads" : num_threads_origin()},
           {"onednn", onednn_version()},
           {"openmp", openmp_version()},
-          {"mpi", "none"},
+          {"mpi", mpi_library()},
           {"allocator", "caching; 64-byte alignment, huge pages from 1 MiB"},
           {"compiler", __VERSION__}};
 }

@@ -361,6 +361,14 @@ class MpiGroup final : public ProcessGroup, private Channel {
 
 bool mpi_is_built_in() { return true; }
 
+std::string mpi_library() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+  int length = 0;
+  MPI_Get_library_version(text, &length);  // allowed before MPI_Init
+  const std::string version(text, static_cast<size_t>(length));
+  return version.substr(0, version.find_first_of(",\n"));
+}
+
 std::unique_ptr<ProcessGroup> make_mpi_group() { return std::make_unique<MpiGroup>(); }
 
 }  // namespace sfumato
@@ -370,6 +378,8 @@ std::unique_ptr<ProcessGroup> make_mpi_group() { return std::make_unique<MpiGrou
 namespace sfumato {
 
 bool mpi_is_built_in() { return false; }
+
+std::string mpi_library() { return "none"; }
 
 std::unique_ptr<ProcessGroup> make_mpi_group() { throw LaunchError("this build is without MPI"); }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "nn/distributed/process_group.h"
 
@@ -11,6 +12,8 @@ namespace sfumato {
 
 // Whether this build has MPI (CMake's SFUMATO_MPI).
 bool mpi_is_built_in();
+// "Open MPI v4.1.4", or "none".
+std::string mpi_library();
 // Initialises MPI, once per process. Throws LaunchError when MPI refuses, or is not built in.
 std::unique_ptr<ProcessGroup> make_mpi_group();
 
