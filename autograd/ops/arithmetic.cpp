@@ -179,23 +179,35 @@ void check_parts(const char* op, std::initializer_list<const Variable*> parts) {
   }
 }
 
+// f of the parts; where all are bf16 it is computed in f32 and rounded once, for the parts may cancel.
+template <class F, class... Parts>
+Variable rounded_once(F&& f, const Parts&... parts) {
+  if ((... && (parts.dtype() == DType::bf16))) {
+    return to(f(widened(parts)...), DType::bf16);
+  }
+  return f(parts...);
+}
+
 }  // namespace
 
 Variable lerp(const Variable& a, const Variable& b, const Variable& weight) {
   check_parts("lerp", {&a, &b, &weight});
-  return add(a, mul(weight, sub(b, a)));
+  return rounded_once([](const auto& x, const auto& y, const auto& w) { return add(x, mul(w, sub(y, x))); }, a, b,
+                      weight);
 }
 Variable lerp(const Variable& a, const Variable& b, double weight) {
   check_parts("lerp", {&a, &b});
-  return add(a, mul(sub(b, a), weight));
+  return rounded_once([&](const auto& x, const auto& y) { return add(x, mul(sub(y, x), weight)); }, a, b);
 }
 Variable addcmul(const Variable& x, const Variable& a, const Variable& b, double value) {
   check_parts("addcmul", {&x, &a, &b});
-  return add(x, mul(mul(a, b), value));
+  return rounded_once([&](const auto& s, const auto& p, const auto& q) { return add(s, mul(mul(p, q), value)); }, x, a,
+                      b);
 }
 Variable addcdiv(const Variable& x, const Variable& a, const Variable& b, double value) {
   check_parts("addcdiv", {&x, &a, &b});
-  return add(x, mul(div(a, b), value));
+  return rounded_once([&](const auto& s, const auto& p, const auto& q) { return add(s, mul(div(p, q), value)); }, x, a,
+                      b);
 }
 
 // Where x is 0 the product is 0, whatever y is; a y that has no finite logarithm is replaced there.

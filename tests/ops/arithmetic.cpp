@@ -29,6 +29,12 @@ Row binary(const char* name, Function f, Formula formula, Values left = &Draw::n
           .misuses = {shapes_that_do_not_broadcast(f)}};
 }
 
+// The result may be 0 where the inputs are not.
+Row crossing_zero(Row row) {
+  row.f32.of_inputs = 1e-7;
+  return row;
+}
+
 Row for_integers(Row row) {
   row.dtypes = kNumbers;
   return row;
@@ -66,7 +72,7 @@ std::vector<Row> two_tensors() {
           "atan2", atan2, [](double y, double x) { return std::atan2(y, x); }, &Draw::off_zero, &Draw::off_zero),
       binary(
           "hypot", hypot, [](double x, double y) { return std::hypot(x, y); }, &Draw::off_zero, &Draw::off_zero),
-      binary("logaddexp", logaddexp, log_add),
+      crossing_zero(binary("logaddexp", logaddexp, log_add)),
       binary(
           "copysign", copysign, [](double x, double y) { return std::copysign(x, y); }, &Draw::off_zero,
           &Draw::off_zero),

@@ -111,7 +111,7 @@ std::vector<Row> activation_rows() {
                                         return v * (approximate ? 0.5 * (1 + std::tanh(inner)) : normal_cdf(v));
                                       })};
                       },
-                  .f32 = {2e-5, 1e-6}});  // 1 + erf(v) cancels on the left
+                  .f32 = {2e-5, 1e-6, 1e-7}});  // 1 + erf(v) cancels on the left
   rows.push_back({.name = "leaky_relu", .draw = [](Draw& d) {
                     const double slope = d.pick({0.01, 0.2});
                     return Sample{.inputs = {d.off_zero(d.shape())},

@@ -61,24 +61,47 @@ Tensor wrapped(const Tensor& values, DType dtype) {
   return dtype == DType::u8 ? values - floor(values / 256.0) * 256.0 : values;
 }
 
-std::string difference(const Tensor& got, const Tensor& wanted, const Tolerance& tolerance) {
+namespace {
+
+double largest_of(const std::vector<double>& values) {
+  double largest = 0;
+  for (const double value : values) {
+    if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
+  }
+  return largest;
+}
+
+// Within tolerance and, beside that, within `absolute`.
+std::string difference(const Tensor& got, const Tensor& wanted, const Tolerance& tolerance, double absolute) {
   if (!(got.shape() == wanted.shape())) {
     return fmt::format("the shape is {}, not {}", to_string(got.shape()), to_string(wanted.shape()));
   }
   const auto ours = got.to_vector(), theirs = wanted.to_vector();
-  double largest = 0;
-  for (const double value : theirs) {
-    if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
-  }
+  const double largest = largest_of(theirs);
   for (size_t i = 0; i < ours.size(); ++i) {
     if (std::isnan(theirs[i]) ? std::isnan(ours[i]) : ours[i] == theirs[i]) continue;
-    const double allowed = tolerance.relative * std::abs(theirs[i]) + tolerance.of_largest * largest;
+    const double allowed = tolerance.relative * std::abs(theirs[i]) + tolerance.of_largest * largest + absolute;
     if (!(std::abs(ours[i] - theirs[i]) <= allowed) || !std::isfinite(theirs[i])) {
       return fmt::format("element {} is {:.9g}, not {:.9g} (off by {:.3g}, allowed {:.3g})", i, ours[i], theirs[i],
                          std::abs(ours[i] - theirs[i]), allowed);
     }
   }
   return {};
+}
+
+}  // namespace
+
+std::string difference(const Tensor& got, const Tensor& wanted, const Tolerance& tolerance) {
+  return difference(got, wanted, tolerance, 0);
+}
+
+std::string difference(const Tensor& got, const Tensor& wanted, const Row& row, DType dtype, const Sample& sample) {
+  const Tolerance tolerance = tolerance_of(row, dtype);
+  double largest = 0;
+  for (const Tensor& input : sample.inputs) {
+    if (tolerance.of_inputs > 0) largest = std::max(largest, largest_of(input.to_vector()));
+  }
+  return difference(got, wanted, tolerance, tolerance.of_inputs * largest);
 }
 
 std::string bit_difference(const Tensor& got, const Tensor& wanted) {

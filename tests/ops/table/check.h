@@ -38,6 +38,8 @@ std::string bit_difference(const Tensor& got, const Tensor& wanted);
 
 // How f32 or bf16 results of the row may differ; f64 and integers within 1e-12.
 Tolerance tolerance_of(const Row& row, DType dtype);
+// Whether `got` lies within the row's tolerance of `wanted`; empty if so, else what is wrong.
+std::string difference(const Tensor& got, const Tensor& wanted, const Row& row, DType dtype, const Sample& sample);
 
 // Sets the number of threads while it lives.
 class ThreadScope {

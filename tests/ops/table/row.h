@@ -41,10 +41,12 @@ struct Misuse {
   std::function<void()> call;
 };
 
-// How far a result may be from the f64 result: within relative * |value| + of_largest * max |value|.
+// How far a result may be from the f64 result: within relative * |value| + of_largest * max |value| + of_inputs * max
+// |input|. The last is for results that may be small because what they are made of cancels.
 struct Tolerance {
   double relative = 2e-6;
   double of_largest = 1e-6;
+  double of_inputs = 0;
 };
 
 // For dtypes whose result has another one.

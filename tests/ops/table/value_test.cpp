@@ -48,22 +48,22 @@ void check_values(const Row& row, DType dtype, Sizes sizes, int64_t number, Coun
     truth = wrapped(truth_of(row, sample), row.result(dtype));
     plain = call(sample, dtype, Backend::reference);
     if (plain.dtype() != row.result(dtype)) return "the result's dtype is " + to_string(plain.dtype());
-    return difference(plain, truth, tolerance_of(row, dtype));
+    return difference(plain, truth, row, dtype, sample);
   });
   if (!plain.defined()) return;
   if (sample.formula) {
     expect(count, where, "the formula", [&] {
-      return difference(plain, wrapped(sample.formula(sample.inputs), row.result(dtype)), tolerance_of(row, dtype));
+      return difference(plain, wrapped(sample.formula(sample.inputs), row.result(dtype)), row, dtype, sample);
     });
   }
   expect(count, where, "the fast kernel", [&] {
     fast = call(sample, dtype);
     if (fast.dtype() != plain.dtype()) return "the result's dtype is " + to_string(fast.dtype());
-    return difference(fast, truth, tolerance_of(row, dtype));
+    return difference(fast, truth, row, dtype, sample);
   });
   if (!fast.defined()) return;
   const auto same = [&](const Tensor& got, const Tensor& wanted) {
-    return row.by_library ? difference(got, wanted, tolerance_of(row, dtype)) : bit_difference(got, wanted);
+    return row.by_library ? difference(got, wanted, row, dtype, sample) : bit_difference(got, wanted);
   };
   for (const Layout layout : kViews) {
     expect(count, where, "views", [&] { return same(call(sample, dtype, Backend::fast, layout), fast); });
