@@ -304,7 +304,11 @@ class TrainCommand {
                                 {"loss", result.loss},
                                 {"grad_norm", result.grad_norm},
                                 {"lr", result.lr},
-                                {"samples_per_second", progress.units_per_second()}};
+                                {"samples_per_second", progress.units_per_second()},
+                                {"seconds", result.seconds}};
+    if (group_.size() > 1) {
+      line["waited"] = result.waited;
+    }
     if (result.skipped) {
       line["skipped"] = true;
       progress.message(fmt::format("warning: step {} skipped: loss {} or gradient norm {} is not finite", result.step,

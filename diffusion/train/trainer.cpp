@@ -1,5 +1,6 @@
 #include "diffusion/train/trainer.h"
 
+#include <chrono>
 #include <cmath>
 
 #include "diffusion/objective/objective.h"
@@ -88,6 +89,7 @@ StepResult Trainer::step(const Tensor& x0, const Tensor& labels) {
   check(labels.defined() == config_.class_conditional && (!labels.defined() || labels.shape() == Shape{x0.size(0)}),
         "train: labels of a batch of ", x0.size(0), " are for a class-conditional network and no other, got ",
         labels.defined() ? to_string(labels.shape()) : "none");
+  const auto begin = std::chrono::steady_clock::now();
   parallel_->reset();
   std::vector<double> losses;
   for (int64_t row = 0; row < num_rows(); row += config_.micro_batch) {
@@ -107,6 +109,8 @@ StepResult Trainer::step(const Tensor& x0, const Tensor& labels) {
     parallel_->step(*optimizer_, result.lr, clip);
     ema_->update();
   }
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  result.waited = parallel_->waited_seconds();
   return result;
 }
 

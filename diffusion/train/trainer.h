@@ -49,6 +49,8 @@ struct StepResult {
   double grad_norm = 0;  // before clipping
   double lr = 0;
   bool skipped = false;  // loss or norm was not finite: nothing has been updated
+  double seconds = 0;    // that the step has taken here
+  double waited = 0;     // of these, those spent waiting for other ranks and their messages
 };
 
 class Trainer {

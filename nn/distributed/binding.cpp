@@ -105,11 +105,11 @@ std::vector<std::string> binding_warnings(const std::vector<RankPlace>& places) 
     if (host.threads > cpus) {
       warnings.push_back(fmt::format("{} has {} on {}: give each rank fewer (--threads)", name,
                                      plural(host.threads, "thread"), plural(cpus, "CPU")));
-    } else if (host.threads < host.host_cpus) {
+    } else if (cpus < host.host_cpus) {
       warnings.push_back(
           fmt::format("{} of {}'s {} will idle: mpirun binds each rank to one core unless told otherwise "
                       "(--map-by slot:PE={})",
-                      host.host_cpus - host.threads, name, plural(host.host_cpus, "CPU"), host.host_cpus / host.ranks));
+                      host.host_cpus - cpus, name, plural(host.host_cpus, "CPU"), host.host_cpus / host.ranks));
     }
   }
   return warnings;

@@ -78,10 +78,18 @@ void DataParallel::cut_buckets(int64_t bucket_bytes) {
   }
 }
 
+template <class F>
+void DataParallel::wait_in(F&& f) const {
+  const auto begin = std::chrono::steady_clock::now();
+  f();
+  waited_ += std::chrono::steady_clock::now() - begin;
+}
+
 void DataParallel::reset() {
   group_.wait();
   tree_.reset();
   listening_ = false;
+  waited_ = {};
 }
 
 void DataParallel::begin_leaf() {
@@ -136,7 +144,7 @@ void DataParallel::end_leaf() {
       bucket.missing = 0;
     }
     send_ready_buckets();
-    group_.wait();
+    wait_in([&] { group_.wait(); });
   }
   tree_.push();
 }
@@ -178,7 +186,7 @@ double DataParallel::gradient_norm() {
     std::copy(found.begin(), found.end(), sums.begin() + range.begin / kSquaresChunk);
   }
   std::vector<double> all(sums.size() * static_cast<size_t>(group_.size()));
-  group_.all_gather(sums.data(), sums.size() * sizeof(double), all.data());
+  wait_in([&] { group_.all_gather(sums.data(), sums.size() * sizeof(double), all.data()); });
   // A chunk is in one shard, so one of the terms is its sum and the others are 0.
   std::vector<double> merged(sums.size(), 0.0);
   for (size_t i = 0; i < all.size(); ++i) {
@@ -191,10 +199,12 @@ void DataParallel::step(Optimizer& optimizer, double lr, double grad_scale) {
   optimizer.step(tree_.total(), lr, grad_scale);
   if (options_.zero1 && group_.size() > 1) {
     const TreeExchange exact(group_.rank(), group_.size(), {.grain = grain_of(options_)});
-    group_.run([&](Channel& channel) {
-      for (const Bucket& bucket : buckets_) {
-        exact.gather(channel, parameters_.values(), bucket.range);
-      }
+    wait_in([&] {
+      group_.run([&](Channel& channel) {
+        for (const Bucket& bucket : buckets_) {
+          exact.gather(channel, parameters_.values(), bucket.range);
+        }
+      });
     });
   }
 }
@@ -223,7 +233,7 @@ std::vector<double> DataParallel::of_all_leaves(std::span<const double> mine) co
   check(static_cast<int64_t>(mine.size()) == tree_.leaves(), "DataParallel: a value of each of ", tree_.leaves(),
         " micro-batches, got ", mine.size());
   std::vector<double> all(mine.size() * static_cast<size_t>(group_.size()));
-  group_.all_gather(mine.data(), mine.size_bytes(), all.data());
+  wait_in([&] { group_.all_gather(mine.data(), mine.size_bytes(), all.data()); });
   return all;
 }
 

@@ -22,6 +22,7 @@
 // Slices then begin at multiples of 64 Ki elements, the chunks over which the gradient's norm is summed.
 #pragma once
 
+#include <chrono>
 #include <vector>
 
 #include "nn/distributed/process_group.h"
@@ -76,6 +77,9 @@ class DataParallel {
   // One value of each of this rank's leaves in, one of each of all V leaves out, in their order.
   std::vector<double> of_all_leaves(std::span<const double> mine) const;
 
+  // For how long this rank has waited, since reset(), for messages and for ranks that are behind.
+  double waited_seconds() const { return waited_.count(); }
+
   // The parameters whose moments this rank keeps.
   std::vector<FlatRange> shard() const;
 
@@ -91,6 +95,9 @@ class DataParallel {
   void send_ready_buckets();
   void send(const Bucket& bucket);
   void agree_on_order();
+  // Calls what waits for others.
+  template <class F>
+  void wait_in(F&& f) const;
 
   FlatParameters& parameters_;
   ProcessGroup& group_;
@@ -104,6 +111,7 @@ class DataParallel {
   std::vector<size_t> finished_;  // in the first step: buckets as they became ready
   size_t sent_ = 0;               // of order_
   bool listening_ = false;        // the last leaf's backward pass is on
+  mutable std::chrono::duration<double> waited_{0};
 };
 
 }  // namespace sfumato
