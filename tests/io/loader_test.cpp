@@ -310,3 +310,24 @@ TEST_CASE("image dataset: bytes become [-1, 1], in the middle of a larger canvas
   CHECK(ImageDataset({data.images, tensor_of({0, 1}, {2}, DType::i64), {"a", "b", "c"}}).num_classes() == 3);
   CHECK_FALSE(ImageDataset({data.images, {}}).has_labels());
 }
+
+TEST_CASE("loader: rows that several processes read make up the batch", "[io]") {
+  const auto data = std::make_shared<Numbers>(10);
+  const auto rows = [&](int64_t first, int64_t count) {
+    return DataLoader(data,
+                      {.batch_size = 4, .first_row = first, .num_rows = count, .seed = 3, .horizontal_flip = true});
+  };
+  DataLoader whole = rows(0, 0), low = rows(0, 1), high = rows(1, 3);
+  for (int step = 0; step < 6; ++step) {  // over the ends of epochs
+    const Batch all = whole.next(), a = low.next(), b = high.next();
+    CHECK(a.images.shape() == Shape{1, 1, 1, 2});
+    CHECK(b.first_sample == all.first_sample + 1);
+    std::vector<double> together = a.images.to_vector(), labels = a.labels.to_vector();
+    for (const double value : b.images.to_vector()) together.push_back(value);
+    for (const double value : b.labels.to_vector()) labels.push_back(value);
+    CHECK(together == all.images.to_vector());
+    CHECK(labels == all.labels.to_vector());
+  }
+  CHECK_THROWS_AS(rows(2, 3), Error);
+  CHECK_THROWS_AS(rows(-1, 2), Error);
+}
