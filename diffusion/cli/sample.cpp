@@ -196,7 +196,7 @@ int sample(SampleArguments arguments, Common& common) {
 Verb add_sample(CLI::App& app, Common& common) {
   auto arguments = std::make_shared<SampleArguments>();
   CLI::App* verb = app.add_subcommand("sample", "Draw images or points from a trained model");
-  verb->add_option("--model", arguments->model, "Model folder in diffusers' layout, or a run directory")
+  verb->add_option("--model", arguments->model, "Model folder in diffusers' layout, a run directory, or oracle:NAME")
       ->type_name("DIR")
       ->required();
   verb->add_option("--out", arguments->out,
@@ -258,6 +258,7 @@ Verb add_sample(CLI::App& app, Common& common) {
   sfumato sample --model runs/fashion/model --num 2000 --out samples.safetensors
   sfumato sample --model runs/swissroll/model --num 5000 --out points.svg
   sfumato sample --model runs/fashion/model --sampler dpm++2m --steps 20 --spacing karras --out fast.png
+  sfumato sample --model oracle:gmm2d --num 5000 --sampler heun --out oracle.svg
   sfumato sample --model runs/fashion/model --noise x_T.safetensors --steps 10 --out y.safetensors
   sfumato sample --model runs/classes/model --class all --num 10 --guidance-scale 2 --out classes.png
   sfumato sample --model runs/classes/model --class Sneaker --class 9 --out shoes.png

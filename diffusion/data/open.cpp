@@ -9,6 +9,7 @@
 #include "diffusion/data/image_dataset.h"
 #include "diffusion/data/image_folder.h"
 #include "diffusion/data/toy.h"
+#include "diffusion/oracle/oracle_network.h"
 #include "tensor/io/file.h"
 
 namespace sfumato {
@@ -44,6 +45,13 @@ Opened open_toy(const std::string& name, const DatasetOptions& options) {
   return points;
 }
 
+Opened open_oracle(const std::string& name, const DatasetOptions& options) {
+  check(options.image_size == 0 && options.channels == 0, "data 'oracle:", name,
+        "': an oracle's samples have the size and channels that they have, got image_size ", options.image_size,
+        " and channels ", options.channels);
+  return std::make_shared<OracleDataset>(named_oracle(name), options.split == DataSplit::train ? 0x5f0a70 : 0x5f0a71);
+}
+
 struct Kind {
   std::string_view prefix;
   Opened (*open)(const std::string& where, const DatasetOptions& options);
@@ -57,6 +65,7 @@ constexpr Kind kKinds[] = {
     {"cifar100", open_cifar100, [](const std::string& folder) { return has_cifar_files(folder, Cifar::hundred); }},
     {"folder", open_folder, nullptr},
     {"toy", open_toy, nullptr},
+    {"oracle", open_oracle, nullptr},
 };
 
 Opened open_recognized(const std::string& folder, const DatasetOptions& options) {

@@ -14,7 +14,8 @@
 //   folder     PNG and JPEG files at any depth; labels from the first folder's name
 //
 // The first three are looked for in this order, images only where none of them is found; a folder that could be two of
-// them is refused. A prefix decides instead of looking: idx:DIR, cifar10:DIR, cifar100:DIR, folder:DIR, toy:NAME.
+// them is refused. A prefix decides instead of looking: idx:DIR, cifar10:DIR, cifar100:DIR, folder:DIR, toy:NAME; and
+// oracle:NAME draws from a closed form ("diffusion/oracle/named.h").
 // Images come as (C, H, W) in [-1, 1], black -1; points as (2), centred, of about unit variance. See docs/data.md.
 #pragma once
 

@@ -268,11 +268,14 @@ Oracle dataset_oracle(const Tensor& points, double stddev) {
   return {shape, std::move(components)};
 }
 
+NoiseLevel level_at(const NoiseSchedule& schedule, const SigmaTable& table, double t) {
+  return t == std::floor(t) ? schedule.level(static_cast<int64_t>(t)) : level_of(table.sigma(t));
+}
+
 Denoiser denoiser_of(const Oracle& oracle, const NoiseSchedule& schedule, PredictionType type) {
   return [=, table = SigmaTable(schedule)](const Tensor& x_t, const Tensor& t) {
     const auto at = [&](const Tensor& x, double time) {
-      const bool whole = time == std::floor(time);
-      const NoiseLevel level = whole ? schedule.level(static_cast<int64_t>(time)) : level_of(table.sigma(time));
+      const NoiseLevel level = level_at(schedule, table, time);
       return convert_prediction(PredictionType::sample, type, oracle.posterior_mean(x, level), x, level);
     };
     const std::vector<double> times = t.to_vector();

@@ -75,6 +75,8 @@ Oracle mixture_oracle(const GaussianMixture& mixture);
 // The points (N, ...) with equal weights, each a Gaussian of this standard deviation (0: the data set itself).
 Oracle dataset_oracle(const Tensor& points, double stddev = 0);
 
+// The level of a network's time t in [0, T-1]: the schedule's own at whole times, the table's between them.
+NoiseLevel level_at(const NoiseSchedule& schedule, const SigmaTable& table, double t);
 // The oracle as a network trained on the schedule, perfectly: t lies in [0, T-1] and may differ from row to row.
 // Between two timesteps it stands for the level that SigmaTable puts there.
 Denoiser denoiser_of(const Oracle& oracle, const NoiseSchedule& schedule, PredictionType type);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "diffusion/oracle/named.h"
 #include "tensor/io/file.h"
 
 namespace sfumato {
@@ -73,6 +74,9 @@ ClassList ClassList::from_json(std::string_view text, std::string_view source) {
 }
 
 ClassList load_classes(const fs::path& folder, const DenoisingNetwork& network) {
+  if (!oracle_spec(folder.string()).empty() && network.num_classes() > 0) {
+    return {.count = network.num_classes() - 1, .null_label = network.num_classes() - 1};
+  }
   const fs::path path = place_of(folder) / "classes.json";
   if (!fs::exists(path)) {
     return {.count = network.num_classes()};

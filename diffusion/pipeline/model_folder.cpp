@@ -3,6 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "diffusion/oracle/oracle_network.h"
 #include "diffusion/pipeline/weights.h"
 #include "tensor/io/file.h"
 #include "tensor/io/safetensors.h"
@@ -75,6 +76,15 @@ Pipeline load_parts(const fs::path& folder, const fs::path& place, const fs::pat
   return pipeline;
 }
 
+// Ho et al.'s schedule; E[x_0 | x_t] needs no clipping.
+Pipeline oracle_pipeline(OracleModel oracle) {
+  SchedulerConfig scheduler;
+  scheduler.prediction_type = PredictionType::sample;
+  scheduler.timestep_spacing = TimestepSpacing::trailing;
+  scheduler.clip_sample = false;
+  return {std::make_unique<OracleNetwork>(std::move(oracle), scheduler.make_schedule()), scheduler};
+}
+
 }  // namespace
 
 fs::path network_folder(const fs::path& folder) {
@@ -92,6 +102,9 @@ fs::path network_folder(const fs::path& folder) {
 }
 
 Pipeline load_pipeline(const fs::path& folder) {
+  if (const std::string name = folder.string(); !oracle_spec(name).empty()) {
+    return oracle_pipeline(named_oracle(oracle_spec(name)));
+  }
   if (!fs::exists(folder)) {
     throw MissingInput("model folder " + folder.string() + " does not exist");
   }

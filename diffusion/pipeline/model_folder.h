@@ -33,8 +33,9 @@ struct Pipeline {
 };
 
 // Reads a pipeline folder, a run directory (its model/), or a bare network folder (config.json beside the weights, and
-// perhaps scheduler_config.json; the scheduler is else Ho et al.'s). Weights of any floating dtype become f32; they may
-// be sharded and have legacy names ("diffusion/pipeline/weights.h"). Throws MissingInput when a file is not there,
+// perhaps scheduler_config.json; the scheduler is else Ho et al.'s). "oracle:NAME" is no folder but a closed form
+// ("diffusion/oracle/named.h") as if trained with Ho et al.'s schedule. Weights of any floating dtype become f32; they
+// may be sharded and have legacy names ("diffusion/pipeline/weights.h"). Throws MissingInput when a file is not there,
 // FormatError or Error when one is broken or asks for something that is not supported.
 Pipeline load_pipeline(const std::filesystem::path& folder);
 

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "diffusion/model/unet.h"
+#include "diffusion/train/nearest.h"
 
 namespace sfumato {
 
@@ -89,33 +90,14 @@ void as_config_error(const std::function<void()>& rules) {
   }
 }
 
-// Levenshtein distance, for suggestions.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) {
-    row[j] = j;
-  }
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back();
-}
-
 const NamedField& find_field(const std::vector<NamedField>& fields, const std::string& key, std::string_view source) {
   const auto found = std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.key == key; });
   if (found != fields.end()) {
     return *found;
   }
-  const auto nearest = std::min_element(fields.begin(), fields.end(), [&](const auto& a, const auto& b) {
-    return edit_distance(key, a.key) < edit_distance(key, b.key);
-  });
-  refuse(source, ": unknown key '", key, "' (did you mean '", nearest->key, "'?)");
+  std::vector<std::string> keys;
+  std::transform(fields.begin(), fields.end(), std::back_inserter(keys), [](const NamedField& f) { return f.key; });
+  refuse(source, ": unknown key '", key, "' (did you mean '", nearest(key, keys), "'?)");
 }
 
 std::string text_of(const toml::node& node) {
