@@ -25,7 +25,6 @@
 namespace sfumato::cli {
 namespace {
 
-constexpr size_t kConfigLimit = size_t{1} << 20;
 constexpr int64_t kDefaultImages = 8, kDefaultPoints = 2000, kDefaultTrajectories = 8;
 constexpr int64_t kDensityPlaces = 1001;  // in a .safetensors
 
@@ -50,7 +49,7 @@ ScheduleConfig resolve_schedule(const ForwardArguments& arguments) {
     config =
         TrainConfig::from_toml(preset_text(arguments.preset), "preset " + arguments.preset).scheduler_config().schedule;
   } else if (!arguments.config_file.empty()) {
-    config = TrainConfig::from_toml(read_file(arguments.config_file, kConfigLimit), arguments.config_file)
+    config = TrainConfig::from_toml(read_file(arguments.config_file, kMaxConfigBytes), arguments.config_file)
                  .scheduler_config()
                  .schedule;
   }

@@ -30,8 +30,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t kConfigLimit = size_t{1} << 20;
-
 struct InfoArguments {
   std::string config, data;
   std::vector<int64_t> sample_shape;
@@ -106,7 +104,7 @@ int show_plan(const InfoArguments& arguments, const Common& common) {
                                    fmt::join(preset_names(), ", ")));
   }
   TrainConfig config = preset ? TrainConfig::from_toml(preset_text(arguments.config), arguments.config)
-                              : TrainConfig::from_toml(read_file(arguments.config, kConfigLimit), arguments.config);
+                              : TrainConfig::from_toml(read_file(arguments.config, kMaxConfigBytes), arguments.config);
   for (const std::string& assignment : arguments.assignments) {
     config.set(assignment);
   }

@@ -11,13 +11,13 @@
 #include "diffusion/model/cost.h"
 #include "diffusion/train/config.h"
 #include "tensor/io/file.h"
+#include "tensor/io/json.h"
 
 namespace sfumato::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t kConfigLimit = size_t{1} << 20;
 constexpr int64_t kBytesPerParameter = 4;  // f32, as trained and saved
 
 // Every "a.b = value" of a run's config.json becomes an assignment to the same key.
@@ -37,11 +37,12 @@ std::unique_ptr<DenoisingNetwork> network_of_run(const TrainConfig& config, cons
 }
 
 std::unique_ptr<DenoisingNetwork> build_network(const std::filesystem::path& path, const InspectOptions& options) {
-  const std::string text = read_file(path, kConfigLimit);
+  const std::string text = read_file(path, kMaxConfigBytes);
   if (path.extension() == ".toml") {
     return network_of_run(TrainConfig::from_toml(text, path.string()), options);
   }
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  check_json(text, path.string());
+  const Json json = Json::parse(text);
   if (json.is_object() && json.contains("batch_size") && !json.contains("_class_name")) {
     TrainConfig config;
     assign_all(json, "", config);

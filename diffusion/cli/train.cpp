@@ -25,6 +25,7 @@
 #include "nn/data/loader.h"
 #include "tensor/allocator.h"
 #include "tensor/io/file.h"
+#include "tensor/io/json.h"
 #include "tensor/parallel.h"
 
 namespace sfumato::cli {
@@ -32,14 +33,13 @@ namespace {
 
 // Steps in a row with a non-finite loss or gradient after which a run has diverged.
 constexpr int kMaxSkippedInARow = 10;
-constexpr size_t kConfigLimit = size_t{1} << 20;
 
 TrainConfig resolve_config(const TrainArguments& arguments) {
   TrainConfig config;
   if (!arguments.preset.empty()) {
     config = TrainConfig::from_toml(preset_text(arguments.preset), "preset " + arguments.preset);
   } else if (!arguments.config_file.empty()) {
-    config = TrainConfig::from_toml(read_file(arguments.config_file, kConfigLimit), arguments.config_file);
+    config = TrainConfig::from_toml(read_file(arguments.config_file, kMaxConfigBytes), arguments.config_file);
   }
   for (const std::string& assignment : arguments.assignments) {
     config.set(assignment);
@@ -165,9 +165,9 @@ class TrainCommand {
 
   // The resolved configuration that the run was made with.
   std::string saved_config() const {
-    std::string text = read_file(run_.config(), kConfigLimit);
-    if (!nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false).is_object()) {
-      throw FormatError(run_.config().string() + ": not valid JSON");
+    std::string text = read_file(run_.config(), kMaxConfigBytes);
+    if (!parse_json(text, run_.config().string()).is_object()) {
+      throw FormatError(run_.config().string() + ": not a JSON object");
     }
     return text;
   }

@@ -42,32 +42,27 @@ const Layout& layout_of(Cifar kind) {
   return kind == Cifar::ten ? ten : hundred;
 }
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
 bool holds_some(const fs::path& folder, const Layout& layout) {
   const auto any = [&](const auto& names) {
-    return std::any_of(names.begin(), names.end(), [&](const auto& name) { return is_there(folder / name); });
+    return std::any_of(names.begin(), names.end(), [&](const auto& name) { return path_exists(folder / name); });
   };
   return any(layout.train) || any(layout.test);
 }
 
 // The folder that holds the files: the given one or the set's own below it.
 fs::path find_folder(const std::string& folder, const Layout& layout) {
-  if (!is_there(folder)) {
+  if (!path_exists(folder)) {
     throw MissingInput(fmt::format("data '{}': no such folder", folder));
   }
   const fs::path below = fs::path(folder) / layout.subfolder;
-  return !holds_some(folder, layout) && is_there(below) ? below : fs::path(folder);
+  return !holds_some(folder, layout) && path_exists(below) ? below : fs::path(folder);
 }
 
 // Opens every file of the split.
 std::vector<InputFile> open_files(const fs::path& folder, const Layout& layout, DataSplit split) {
   std::vector<std::string> missing;
   for (const std::string& name : layout.files(split)) {
-    if (!is_there(folder / name)) {
+    if (!path_exists(folder / name)) {
       missing.push_back(name);
     }
   }
@@ -89,7 +84,7 @@ std::vector<InputFile> open_files(const fs::path& folder, const Layout& layout, 
 // Reads the records of one file to where `images` and `labels` point, and moves these on.
 void read_records(const InputFile& file, const Layout& layout, uint8_t*& images, int64_t*& labels) {
   constexpr int64_t kRecordsAtOnce = 256;
-  std::vector<uint8_t> buffer(static_cast<size_t>(kRecordsAtOnce * layout.record()));
+  std::vector<uint8_t> buffer(static_cast<size_t>(std::min(kRecordsAtOnce * layout.record(), file.size())));
   for (int64_t at = 0; at < file.size();) {
     const int64_t bytes = std::min<int64_t>(static_cast<int64_t>(buffer.size()), file.size() - at);
     file.read_at(at, buffer.data(), static_cast<size_t>(bytes));
@@ -109,7 +104,7 @@ void read_records(const InputFile& file, const Layout& layout, uint8_t*& images,
 
 std::vector<std::string> read_class_names(const fs::path& folder, const Layout& layout) {
   const fs::path path = folder / layout.names;
-  if (!is_there(path)) {
+  if (!path_exists(path)) {
     return {};
   }
   std::vector<std::string> names;

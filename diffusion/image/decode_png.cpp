@@ -36,6 +36,11 @@ void on_read(png_structp png, png_bytep out, size_t count) {
   source->rest.remove_prefix(count);
 }
 
+// What says nothing of pixels as they are stored is passed over unread: libpng would unpack text and profiles of any
+// size, and take the memory that a chunk's length announces before it looks for its bytes.
+constexpr png_byte kPassedOver[] =
+    "bKGD\0cHRM\0eXIf\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs\0sBIT\0sCAL\0sPLT\0sRGB\0tEXt\0tIME\0zTXt";
+
 // Nothing in the three functions below may need a destructor: longjmp comes back to setjmp without running any.
 
 // Reads up to the pixels; false after an error.
@@ -83,6 +88,7 @@ class Reader {
       throw std::bad_alloc();
     }
     png_set_read_fn(png_, &source_, on_read);
+    png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, kPassedOver, sizeof(kPassedOver) / 5);
     // Larger images are for our own message.
     png_set_user_limits(png_, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   }

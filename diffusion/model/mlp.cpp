@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "tensor/io/json.h"
+
 namespace sfumato {
 namespace {
 
@@ -47,7 +49,7 @@ std::string MlpConfig::to_json() const {
 }
 
 MlpConfig MlpConfig::from_json(std::string_view text, std::string_view source) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Json json = parse_json(text, source);
   check(json.is_object(), source, ": expected a JSON object");
   MlpConfig config;
   for (const auto& [key, value] : json.items()) {

@@ -5,6 +5,7 @@
 #include "diffusion/model/mlp.h"
 #include "diffusion/model/unet.h"
 #include "tensor/dry_run.h"
+#include "tensor/io/json.h"
 
 namespace sfumato {
 namespace {
@@ -61,7 +62,7 @@ const NetworkKind& network_kind(std::string_view class_name) {
 }
 
 std::unique_ptr<DenoisingNetwork> network_from_json(std::string_view text, std::string_view source) {
-  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto json = parse_json(text, source);
   // What is no JSON object is left to the reader of the usual class, which says what is wrong with it.
   std::string name = "UNet2DModel";
   if (json.is_object() && json.contains("_class_name")) {

@@ -5,6 +5,7 @@
 
 #include "diffusion/model/unet_config.h"
 #include "tensor/check.h"
+#include "tensor/io/json.h"
 
 namespace sfumato {
 namespace {
@@ -166,12 +167,7 @@ std::string UNetConfig::to_json() const {
 }
 
 UNetConfig UNetConfig::from_json(std::string_view text, std::string_view source) {
-  Json json;
-  try {
-    json = Json::parse(text);
-  } catch (const Json::exception& error) {
-    detail::fail(source, ": not valid JSON: ", error.what());
-  }
+  const Json json = parse_json(text, source);
   check(json.is_object(), source, ": expected a JSON object");
   const Json class_name = json.value("_class_name", Json("UNet2DModel"));
   check(class_name == "UNet2DModel", source, ": _class_name ", class_name.dump(),

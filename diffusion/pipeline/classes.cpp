@@ -8,6 +8,7 @@
 
 #include "diffusion/oracle/named.h"
 #include "tensor/io/file.h"
+#include "tensor/io/json.h"
 
 namespace sfumato {
 namespace {
@@ -53,7 +54,7 @@ std::string ClassList::to_json() const {
 }
 
 ClassList ClassList::from_json(std::string_view text, std::string_view source) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Json json = parse_json(text, source);
   require(json.is_object(), source, "expected a JSON object");
   require(json.contains("count") && json["count"].is_number_integer(), source, "'count' must be an integer");
   ClassList classes{.count = json["count"].get<int64_t>()};

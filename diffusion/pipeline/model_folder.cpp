@@ -6,6 +6,7 @@
 #include "diffusion/oracle/oracle_network.h"
 #include "diffusion/pipeline/weights.h"
 #include "tensor/io/file.h"
+#include "tensor/io/json.h"
 #include "tensor/io/safetensors.h"
 
 namespace sfumato {
@@ -47,7 +48,7 @@ void check_index(const fs::path& path, const std::map<std::string, std::string>&
   const auto refuse = [&](const auto&... words) {
     throw FormatError(detail::join_parts(path.string(), ": ", words...));
   };
-  const auto json = nlohmann::json::parse(read_file(path, kConfigLimit), nullptr, /*allow_exceptions=*/false);
+  const auto json = parse_json(read_file(path, kConfigLimit), path.string());
   if (!json.is_object()) refuse("not a JSON object");
   const auto name = json.value("_class_name", nlohmann::json());
   if (name != "DDPMPipeline" && name != "DDIMPipeline" && name != "SfumatoPipeline") {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "tensor/io/file.h"
+#include "tensor/io/json.h"
 
 namespace sfumato {
 
@@ -274,12 +275,7 @@ DdimOptions SchedulerConfig::ddim_options(int64_t steps, double eta) const {
 }
 
 SchedulerConfig parse_scheduler_config(std::string_view json, std::string_view origin) {
-  Json object;
-  try {
-    object = Json::parse(quote_non_finite(json));
-  } catch (const Json::exception& error) {
-    throw FormatError(detail::join_parts(origin, ": ", error.what()));
-  }
+  Json object = parse_json(quote_non_finite(json), origin);
   if (!object.is_object()) throw FormatError(detail::join_parts(origin, ": not a JSON object"));
   return read_fields(Fields(std::move(object), origin));
 }

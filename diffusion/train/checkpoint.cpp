@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "tensor/io/file.h"
+#include "tensor/io/json.h"
 
 namespace sfumato {
 namespace {
@@ -42,7 +43,7 @@ std::optional<int64_t> step_of(std::string_view name) {
 }
 
 Json parse_manifest(const fs::path& path) {
-  const Json manifest = Json::parse(read_file(path, kManifestLimit), nullptr, /*allow_exceptions=*/false);
+  const Json manifest = parse_json(read_file(path, kManifestLimit), "'" + path.string() + "'");
   const bool fits = manifest.is_object() && manifest.contains("step") && manifest["step"].is_number_integer() &&
                     manifest.contains("files") && manifest["files"].is_object() && manifest.contains("environment") &&
                     manifest["environment"].is_object();

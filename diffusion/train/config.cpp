@@ -10,6 +10,8 @@
 
 #include "diffusion/model/unet.h"
 #include "diffusion/train/nearest.h"
+#include "diffusion/train/toml_text.h"
+#include "tensor/io/json.h"
 
 namespace sfumato {
 
@@ -95,15 +97,31 @@ const NamedField& find_field(const std::vector<NamedField>& fields, const std::s
   if (found != fields.end()) {
     return *found;
   }
+  const std::string shown = printable(key);
   std::vector<std::string> keys;
   std::transform(fields.begin(), fields.end(), std::back_inserter(keys), [](const NamedField& f) { return f.key; });
-  refuse(source, ": unknown key '", key, "' (did you mean '", nearest(key, keys), "'?)");
+  refuse(source, ": unknown key '", shown, "' (did you mean '", nearest(shown, keys), "'?)");
 }
 
+// A value as it may stand in a message: short. toml++'s own printing negates the smallest integer.
 std::string text_of(const toml::node& node) {
+  if (const auto* integer = node.as_integer()) {
+    return std::to_string(integer->get());
+  }
+  if (const auto* list = node.as_array()) {
+    constexpr size_t kMostItems = 8;
+    std::string text;
+    for (size_t i = 0; i < std::min(list->size(), kMostItems); ++i) {
+      text += (i > 0 ? ", " : "") + text_of(*list->get(i));
+    }
+    return "[" + text + (list->size() > kMostItems ? ", ...]" : "]");
+  }
+  if (node.is_table()) {
+    return "a table";
+  }
   std::ostringstream text;
   node.visit([&](const auto& n) { text << n; });
-  return text.str();
+  return printable(text.str());
 }
 
 template <class T>
@@ -170,6 +188,10 @@ void for_each_value(const toml::table& table, const std::string& prefix, F&& f) 
 TrainConfig TrainConfig::from_toml(std::string_view text, const std::string& source) {
   TrainConfig config;
   const auto fields = fields_of(config);
+  if (const auto stray = find_stray_letter(text)) {
+    refuse(source, ": line ", stray->line, ", column ", stray->column,
+           ": letters outside ASCII may stand in comments alone");
+  }
   try {
     const toml::table table = toml::parse(text, source);
     for_each_value(table, "", [&](const std::string& key, const toml::node& node) {
@@ -191,6 +213,7 @@ void TrainConfig::set(std::string_view assignment) {
   const std::string value(assignment.substr(equals + 1));
   const auto fields = fields_of(*this);
   const NamedField& target = find_field(fields, key, "--set");
+  require(!find_stray_letter(value), "--set: '", value, "' is not a value for '", key, "'");
   toml::table table;
   const bool is_text = std::holds_alternative<std::string*>(target.field);
   try {
@@ -341,7 +364,8 @@ std::string TrainConfig::to_json() const {
 
 std::string first_difference(const std::string& json_a, const std::string& json_b) {
   const auto flat = [](const std::string& text) {
-    const auto json = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+    check_json(text, "a resolved configuration (config.json)");
+    const auto json = nlohmann::ordered_json::parse(text);
     check(json.is_object(), "a resolved configuration (config.json) must be a JSON object");
     return json.flatten();
   };

@@ -29,6 +29,9 @@ class ConfigError : public Error {
   using Error::Error;
 };
 
+// More is not read: no configuration of a person's is longer, and a hostile one takes its size many times over.
+inline constexpr size_t kMaxConfigBytes = size_t{256} << 10;
+
 struct TrainConfig {
   int64_t seed = 0;
   int64_t steps = 1000;      // optimiser updates

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "tensor/io/json.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/io/safetensors_format.h"
 
@@ -18,15 +19,6 @@ using Json = nlohmann::json;
 template <class... Parts>
 [[noreturn]] void reject(const Parts&... parts) {
   throw FormatError(detail::join_parts(parts...));
-}
-
-// Text from the file as it may stand in a message: short, and nothing that a terminal would obey.
-std::string printable(std::string_view text) {
-  constexpr size_t kLongest = 120;
-  std::string shown(text.substr(0, kLongest));
-  std::replace_if(
-      shown.begin(), shown.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return text.size() > kLongest ? shown + "..." : shown;
 }
 
 DType parse_dtype(const std::string& tensor, const std::string& name) {
@@ -43,10 +35,35 @@ DType parse_dtype(const std::string& tensor, const std::string& name) {
          " (F64, F32, F16, BF16, I64, I32, U8 and BOOL are)");
 }
 
+// The longest string or number, quotes apart: the JSON parser holds it up to three times while it grows.
+size_t longest_word(std::string_view header) {
+  size_t longest = 0, length = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < header.size(); ++i, ++length) {
+    const char c = header[i];
+    const bool ends = in_string ? c == '"' : c == '"' || c == ',' || c == ':' || c == '{' || c == '}' || c == ' ';
+    if (in_string && c == '\\') {
+      ++i;
+    }
+    if (ends) {
+      in_string ^= c == '"';
+      longest = std::max(longest, length);
+      length = 0;
+    }
+  }
+  return std::max(longest, length);
+}
+
+// What names and metadata may take in memory: as much as the header itself, and this.
+constexpr size_t kFreeBytes = size_t{14} << 20;
+// Of the maps that they are kept in, names of usual length included.
+constexpr size_t kBytesPerTensor = 192, kBytesPerString = 112;
+
 class HeaderParser : public nlohmann::json_sax<Json> {
  public:
-  HeaderParser(Entries& entries, std::map<std::string, std::string>& metadata, int64_t data_bytes)
-      : entries_(entries), metadata_(metadata), data_bytes_(static_cast<uint64_t>(data_bytes)) {}
+  // `budget`: what entries and metadata may take.
+  HeaderParser(Entries& entries, std::map<std::string, std::string>& metadata, int64_t data_bytes, size_t budget)
+      : entries_(entries), metadata_(metadata), data_bytes_(static_cast<uint64_t>(data_bytes)), left_(budget) {}
 
   bool start_object(size_t) override {
     switch (at_) {
@@ -90,6 +107,7 @@ class HeaderParser : public nlohmann::json_sax<Json> {
 
   bool string(std::string& value) override {
     if (at_ == At::metadata) {
+      spend(value.size());
       metadata_[metadata_key_] = value;
     } else if (at_ == At::entry && field_ == "dtype") {
       dtype_ = parse_dtype(subject(), value);
@@ -130,6 +148,13 @@ class HeaderParser : public nlohmann::json_sax<Json> {
 
   std::string subject() const { return "tensor '" + printable(name_) + "'"; }
 
+  void spend(size_t bytes) {
+    if (bytes > left_) {
+      reject("the header holds more entries than its size allows");
+    }
+    left_ -= bytes;
+  }
+
   // A value of a kind that has no place here.
   [[noreturn]] void reject_value(std::string_view what) const {
     switch (at_) {
@@ -166,6 +191,7 @@ class HeaderParser : public nlohmann::json_sax<Json> {
     if (entries_.size() >= detail::kMaxTensors) {
       reject("the header names more than ", detail::kMaxTensors, " tensors");
     }
+    spend(kBytesPerTensor + name.size());
     field_.clear();
     dtype_.reset();
     half_ = false;
@@ -178,6 +204,7 @@ class HeaderParser : public nlohmann::json_sax<Json> {
     if (metadata_.contains(key)) {
       reject("__metadata__ '", printable(key), "' appears twice");
     }
+    spend(kBytesPerString + key.size());
     metadata_key_ = key;
   }
 
@@ -255,6 +282,7 @@ class HeaderParser : public nlohmann::json_sax<Json> {
   Entries& entries_;
   std::map<std::string, std::string>& metadata_;
   uint64_t data_bytes_;
+  size_t left_;
   At at_ = At::start;
   bool has_metadata_ = false;
   std::string metadata_key_;
@@ -315,7 +343,11 @@ Entries parse_safetensors_header(std::string_view header,
   }
   Entries entries;
   std::map<std::string, std::string> strings;
-  HeaderParser parser(entries, strings, data_bytes);
+  const size_t word = longest_word(header.substr(0, last)), budget = header.size() + kFreeBytes;
+  if (word > budget / 4) {  // three in the parser, one where it is kept
+    reject("the header holds a word of ", word, " bytes, at most ", budget / 4, " are allowed in one of its size");
+  }
+  HeaderParser parser(entries, strings, data_bytes, budget - 3 * word);
   Json::sax_parse(header.begin(), header.begin() + static_cast<std::ptrdiff_t>(last) + 1, &parser);
   check_layout(entries, data_bytes);
   if (metadata != nullptr) {

@@ -76,6 +76,9 @@ const SafetensorsReader::Entry& SafetensorsReader::Impl::find(const std::string&
 
 namespace {
 
+// A tensor is read in pieces: half precision is converted on the way, and several threads share a large one.
+constexpr int64_t kPiece = int64_t{1} << 20;
+
 // IEEE's 16 bits: 1 sign, 5 exponent, 10 mantissa.
 float from_half(uint16_t half) {
   const uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 31u, mantissa = half & 0x3ffu;
@@ -109,14 +112,16 @@ void SafetensorsReader::Impl::read_piece(
 Tensor SafetensorsReader::read(const std::string& name) const {
   const Entry& entry = impl_->find(name);
   Tensor tensor = Tensor::empty(entry.shape, entry.dtype);
-  impl_->read_piece(name, entry, tensor, 0, entry.end - entry.begin);
+  const int64_t bytes = entry.end - entry.begin;
+  for (int64_t begin = 0; begin < bytes; begin += kPiece) {
+    impl_->read_piece(name, entry, tensor, begin, std::min(begin + kPiece, bytes));
+  }
   return tensor;
 }
 
 NamedTensors SafetensorsReader::read(const std::vector<std::string>& names) const {
   // Most of the time goes into copying from the system's cache and into first touches of memory; both scale with
   // threads. Pieces rather than tensors, so that one large tensor is no straggler.
-  constexpr int64_t kPiece = int64_t{1} << 20;
   struct Piece {
     const Entry* entry;
     size_t tensor;

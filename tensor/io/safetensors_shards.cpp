@@ -2,7 +2,8 @@
 #include "tensor/io/safetensors_shards.h"
 
 #include <nlohmann/json.hpp>
-#include <set>
+
+#include "tensor/io/json.h"
 
 namespace sfumato {
 namespace {
@@ -16,31 +17,13 @@ template <class... Parts>
   throw FormatError(detail::join_parts("'", index.string(), "': ", parts...));
 }
 
-// The DOM parser keeps the last of equal keys without a word: the keys are counted as they pass.
-Json parse_index(const std::filesystem::path& index) {
-  std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second) {
-      reject(index, "the key ", parsed.dump(), " appears twice");
-    }
-    return true;
-  };
-  try {
-    return Json::parse(read_file(index, kIndexLimit), watch);
-  } catch (const Json::exception& error) {
-    reject(index, error.what());
-  }
-}
-
 // A plain name: neither an absolute path nor one that leaves the folder, or enters another.
 bool is_file_name(const std::string& name) {
   return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string("/\\\0", 3)) == name.npos;
 }
 
 std::map<std::string, std::string> read_weight_map(const std::filesystem::path& index) {
-  const Json json = parse_index(index);
+  const Json json = parse_json(read_file(index, kIndexLimit), "'" + index.string() + "'");
   if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object()) {
     reject(index, "has no object weight_map");
   }

@@ -2,6 +2,7 @@
 
 #include <png.h>
 #include <sys/resource.h>
+#include <zlib.h>
 
 #include <cmath>
 #include <vector>
@@ -9,6 +10,8 @@
 #include "catch.h"
 #include "diffusion/image/png.h"
 #include "tensor/io/file.h"
+#include "tests/fuzz/memory_meter.h"
+#include "tests/fuzz/mutate.h"
 #include "tests/io/image_testing.h"
 #include "tests/io/io_testing.h"
 
@@ -192,4 +195,26 @@ TEST_CASE("decode: pieces in another order, repeated or filled with one value ar
     }
   }
   SUCCEED();
+}
+
+// Comments and profiles are no pixels: libpng would unpack and keep each of them, or take what its length announces.
+TEST_CASE("decode: what a PNG holds besides its pixels takes no memory", "[io][image]") {
+  const std::string good = make_png(5, 4, {PNG_COLOR_TYPE_RGB}, smooth_pixels(5, 4, 3));
+  constexpr size_t kAfterHeader = 33;
+  std::string packed(size_t{16} << 10, '\0');
+  uLongf size = packed.size();
+  const std::string text(size_t{7} << 20, 'x');
+  REQUIRE(compress2(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(text.data()),
+                    text.size(), 9) == Z_OK);
+  packed.resize(size);
+  const std::string chunk =
+      fuzz::big_endian(packed.size() + 6, 4) + "zTXt" + std::string("name\0\0", 6) + packed + "sums";
+  std::string many = good, one = good;
+  for (int i = 0; i < 8; ++i) many.insert(kAfterHeader, chunk);
+  one.insert(kAfterHeader, fuzz::big_endian(size_t{1} << 30, 4) + "iTXt");
+
+  const fuzz::MemoryMeter meter;
+  CHECK(decode_image(with_png_checksums(many), 3, "x").shape() == Shape{4, 5, 3});
+  CHECK_THROWS_AS(decode_image(one, 3, "x"), FormatError);
+  CHECK(meter.peak() < (size_t{4} << 20));  // the address sanitizer's build sees the heap
 }
