@@ -189,8 +189,8 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   Common common;
   std::vector<std::pair<CLI::App*, Verb>> verbs;
-  for (auto* add :
-       {&add_train, &add_sample, &add_forward, &add_inspect, &add_convert, &add_info, &add_completion, &add_help}) {
+  for (auto* add : {&add_train, &add_sample, &add_evaluate, &add_forward, &add_inspect, &add_convert, &add_info,
+                    &add_completion, &add_help}) {
     const Verb verb = (*add)(app, common);
     verbs.emplace_back(app.get_subcommands(nullptr).back(), verb);
   }

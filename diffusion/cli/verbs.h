@@ -26,6 +26,7 @@ using Verb = std::function<int()>;
 
 Verb add_train(CLI::App& app, Common& common);
 Verb add_sample(CLI::App& app, Common& common);
+Verb add_evaluate(CLI::App& app, Common& common);
 Verb add_forward(CLI::App& app, Common& common);
 Verb add_inspect(CLI::App& app, Common& common);
 Verb add_convert(CLI::App& app, Common& common);

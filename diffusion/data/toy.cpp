@@ -129,6 +129,8 @@ std::vector<std::string> ToyDataset::names() {
   return all;
 }
 
+ToyScale ToyDataset::scale() const { return {kind_->mean.x, kind_->mean.y, kind_->scale}; }
+
 void ToyDataset::read(int64_t index, float* out, const SampleRandom&) const {
   check(index >= 0 && index < size(), "ToyDataset: index ", index, " is out of range for ", size(), " points");
   const Point raw = kind_->make(draw_point(stream_, index), has_labels() ? label(index) : 0);

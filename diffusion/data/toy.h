@@ -26,6 +26,11 @@
 
 namespace sfumato {
 
+// What a set is centred by and divided by: a raw point becomes ((x - mean_x) / scale, (y - mean_y) / scale).
+struct ToyScale {
+  double mean_x, mean_y, scale;
+};
+
 // Point `index` is a function of (name, split, index): no seed changes it.
 class ToyDataset : public Dataset {
  public:
@@ -33,6 +38,7 @@ class ToyDataset : public Dataset {
   explicit ToyDataset(std::string_view name, DataSplit split = DataSplit::train);
 
   static std::vector<std::string> names();
+  ToyScale scale() const;
 
   // Enough that a network sees no pattern in which points there are.
   int64_t size() const override { return int64_t{1} << 16; }

@@ -23,13 +23,32 @@ std::vector<Tensor> draw_probes(const OdeLikelihoodOptions& options, const Tenso
   return probes;
 }
 
-Tensor normal_log_density(const Tensor& x, double sigma) {
-  const auto dims = static_cast<double>(x.numel() / x.size(0));
-  return affine(sum(square(x).reshape({x.size(0), -1}), {1}), -0.5 / (sigma * sigma),
-                -0.5 * dims * std::log(2 * std::numbers::pi * sigma * sigma));
+// D and tr dD/dx at one place. The probes' products bring D along; the exact trace asks for it once more.
+struct Slope {
+  Tensor x0, trace;
+};
+Slope slope_of(const DifferentiableDenoiser& denoiser,
+               const std::vector<Tensor>& probes,
+               const Tensor& at,
+               double sigma) {
+  if (probes.empty()) return {denoiser(at, sigma, at).x0, exact_trace(denoiser, at, sigma)};
+  Slope slope{{}, zeros({at.size(0)}, at.dtype())};
+  for (const Tensor& v : probes) {
+    const DenoiserProduct out = denoiser(at, sigma, v);
+    slope.x0 = out.x0;
+    slope.trace = slope.trace + sum((out.product * v).reshape({at.size(0), -1}), {1});
+  }
+  slope.trace = slope.trace / static_cast<double>(probes.size());
+  return slope;
 }
 
 }  // namespace
+
+Tensor normal_log_density(const Tensor& x, double stddev) {
+  const auto dims = static_cast<double>(x.numel() / x.size(0));
+  return affine(sum(square(x).reshape({x.size(0), -1}), {1}), -0.5 / (stddev * stddev),
+                -0.5 * dims * std::log(2 * std::numbers::pi * stddev * stddev));
+}
 
 Tensor ode_log_likelihood(const DifferentiableDenoiser& denoiser,
                           const Tensor& x,
@@ -41,18 +60,13 @@ Tensor ode_log_likelihood(const DifferentiableDenoiser& denoiser,
         ", ", options.sigma_max, " and ", options.probes);
   const int64_t count = x.size(0), dims = x.numel() / count;
   const std::vector<Tensor> probes = draw_probes(options, x);
-  const auto trace_of = [&](const Tensor& at, double sigma) {
-    if (probes.empty()) return exact_trace(denoiser, at, sigma);
-    Tensor total = zeros({count}, x.dtype());
-    for (const Tensor& v : probes) total = total + hutchinson_trace(denoiser, at, sigma, v);
-    return total / static_cast<double>(probes.size());
-  };
   // The state of a row is its image and, behind it, the integral so far.
   const auto derivative = [&](double log_sigma, const Tensor& state) {
     const double sigma = std::exp(log_sigma);
     const Tensor at = narrow(state, 1, 0, dims).reshape(x.shape()).contiguous();
-    const Tensor drift = at - denoiser(at, sigma, at).x0;
-    const Tensor expansion = affine(trace_of(at, sigma), -1, static_cast<double>(dims));
+    const Slope slope = slope_of(denoiser, probes, at, sigma);
+    const Tensor drift = at - slope.x0;
+    const Tensor expansion = affine(slope.trace, -1, static_cast<double>(dims));
     return cat({drift.reshape({count, dims}), expansion.reshape({count, 1})}, 1);
   };
   const Tensor start = cat({x.reshape({count, dims}), zeros({count, 1}, x.dtype())}, 1);

@@ -24,6 +24,9 @@ struct OdeLikelihoodOptions {
   std::function<Tensor(const Tensor& x)> prior_log_density = {};
 };
 
+// log N(x; 0, stddev² I) of each row of x (N, ...).
+Tensor normal_log_density(const Tensor& x, double stddev);
+
 // log density in nats of each row of x (N, ...), in x's dtype. Probes come from the RandomScope in force.
 Tensor ode_log_likelihood(const DifferentiableDenoiser& denoiser,
                           const Tensor& x,

@@ -20,22 +20,17 @@ Tensor log_normal_density(const Tensor& x, const Tensor& mean, const Tensor& var
   return (square(x - mean) / variance + log(variance * (2 * std::numbers::pi))) * -0.5;
 }
 
-struct Term {
-  Tensor nats;        // (N)
-  double distortion;  // per pixel
-};
-
-Term term_of(const Denoiser& denoiser,
-             const NoiseSchedule& schedule,
-             const Tensor& x0,
-             int64_t t,
-             const Tensor& noise,
-             const VlbOptions& options) {
+VlbTerm term_of(const Denoiser& denoiser,
+                const NoiseSchedule& schedule,
+                const Tensor& x0,
+                int64_t t,
+                const Tensor& noise,
+                const VlbOptions& options) {
   check(x0.dim() >= 1 && x0.numel() > 0, "vlb_term: x0 must be (N, ...), got ", x0.shape());
   const Tensor times = full({x0.size(0)}, static_cast<double>(t), DType::i64);
   const Tensor x_t = q_sample(schedule, x0, times, noise);
   const ReverseStep model = reverse_step(denoiser, schedule, {t, t - 1}, x_t, options.prediction, options.variance);
-  const double distortion = mean(square(model.x0 - x0)).item();
+  const Tensor distortion = sum_of_each(square(model.x0 - x0)) / static_cast<double>(x0.numel() / x0.size(0));
   if (t == 0) {
     const Tensor log_p = options.decoder == VlbDecoder::continuous
                              ? log_normal_density(x0, model.mean, model.variance)
@@ -65,6 +60,13 @@ Tensor vlb_term(const Denoiser& denoiser,
   return term_of(denoiser, schedule, x0, t, noise, options).nats;
 }
 
+VlbTerm vlb_term_drawn(
+    const Denoiser& denoiser, const NoiseSchedule& schedule, const Tensor& x0, int64_t t, const VlbOptions& options) {
+  const RandomState state = RandomScope::current();
+  const RandomScope scope({.seed = state.seed, .step = t, .first_sample = state.first_sample});
+  return term_of(denoiser, schedule, x0, t, randn(x0.shape(), "vlb-noise", x0.dtype()), options);
+}
+
 double VlbLedger::total() const { return std::accumulate(terms.begin(), terms.end(), prior); }
 
 double VlbLedger::rate(int64_t t) const {
@@ -76,14 +78,11 @@ VlbLedger variational_bound(const Denoiser& denoiser,
                             const NoiseSchedule& schedule,
                             const Tensor& x0,
                             const VlbOptions& options) {
-  const RandomState state = RandomScope::current();
   VlbLedger ledger{.prior = mean(vlb_prior_term(schedule, x0)).item(), .terms = {}, .distortion = {}};
   for (int64_t t = 0; t < schedule.num_timesteps(); ++t) {
-    const RandomScope scope({.seed = state.seed, .step = t, .first_sample = state.first_sample});
-    const Tensor noise = randn(x0.shape(), "vlb-noise", x0.dtype());
-    const Term term = term_of(denoiser, schedule, x0, t, noise, options);
+    const VlbTerm term = vlb_term_drawn(denoiser, schedule, x0, t, options);
     ledger.terms.push_back(mean(term.nats).item());
-    ledger.distortion.push_back(term.distortion);
+    ledger.distortion.push_back(mean(term.distortion).item());
   }
   return ledger;
 }

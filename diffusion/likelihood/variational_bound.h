@@ -39,6 +39,17 @@ Tensor vlb_term(const Denoiser& denoiser,
                 const Tensor& noise,
                 const VlbOptions& options = {});
 
+// Of each image, (N): term t, and the mean squared error per pixel of the x_0 that is predicted from x_t.
+struct VlbTerm {
+  Tensor nats, distortion;
+};
+// At noise from the RandomScope's seed and samples: a function of (seed, t, index of the image).
+VlbTerm vlb_term_drawn(const Denoiser& denoiser,
+                       const NoiseSchedule& schedule,
+                       const Tensor& x0,
+                       int64_t t,
+                       const VlbOptions& options = {});
+
 // Means over images.
 struct VlbLedger {
   double prior = 0;                // L_T

@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "diffusion/data/open.h"
+#include "diffusion/data/toy.h"
 #include "diffusion/train/nearest.h"
 #include "tensor/io/file.h"
 #include "tensor/ops/elementwise.h"
@@ -58,7 +59,7 @@ OracleModel gmm2d(std::string_view argument) {
 // What ToyDataset draws from: see "diffusion/data/toy.h".
 OracleModel gaussians8(std::string_view argument) {
   refuse_argument("gaussians8", argument);
-  const double scale = std::sqrt(4 + 0.35 * 0.35), radius = 2 * std::numbers::sqrt2 / scale;
+  const double scale = ToyDataset("gaussians8").scale().scale, radius = 2 * std::numbers::sqrt2 / scale;
   std::vector<Oracle> classes;
   std::vector<Oracle::Component> all;
   for (int k = 0; k < 8; ++k) {
@@ -67,6 +68,21 @@ OracleModel gaussians8(std::string_view argument) {
     classes.push_back({{2}, {all.back()}});
   }
   return {{{2}, std::move(all)}, std::move(classes)};
+}
+
+// The uniform mixture along the curve, by the midpoint rule: neighbours are a fifth of a standard deviation apart, so
+// the density is that of the data to some 1e-6.
+OracleModel swissroll(std::string_view argument) {
+  refuse_argument("swissroll", argument);
+  const ToyScale to = ToyDataset("swissroll").scale();
+  constexpr int kNodes = 1024;
+  std::vector<Oracle::Component> components;
+  for (int i = 0; i < kNodes; ++i) {
+    const double t = 1.5 * std::numbers::pi * (1 + 2 * (i + 0.5) / kNodes), std = 0.5 / to.scale;
+    components.push_back({.mean = {(t * std::cos(t) - to.mean_x) / to.scale, (t * std::sin(t) - to.mean_y) / to.scale},
+                          .variance = std * std});
+  }
+  return {{{2}, std::move(components)}};
 }
 
 OracleModel empirical(std::string_view argument) {
@@ -84,6 +100,7 @@ constexpr OracleKind kKinds[] = {
     {"mixture", "WEIGHT:MEAN:STD,... (0.3:-2:0.5,0.7:1:0.3)", "a mixture of Gaussians on the line", mixture},
     {"gmm2d", "", "three Gaussians in the plane with full covariances", gmm2d},
     {"gaussians8", "", "what the data gaussians8 are drawn from, with its 8 classes", gaussians8},
+    {"swissroll", "", "what the data swissroll are drawn from", swissroll},
     {"empirical", "DATA (swissroll)", "the first 1024 samples of a data set: what a network that memorises them is",
      empirical},
 };

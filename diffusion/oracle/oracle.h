@@ -41,6 +41,8 @@ class Oracle {
   Oracle(const Shape& sample_shape, std::vector<Component> components);
 
   const Shape& sample_shape() const { return shape_; }
+  // Their weights add up to 1.
+  const std::vector<Component>& components() const { return *components_; }
 
   // E[x_0 | x_t].
   Tensor posterior_mean(const Tensor& x_t, const NoiseLevel& level) const;
