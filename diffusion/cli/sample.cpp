@@ -40,7 +40,10 @@ void override_scheduler(const SampleArguments& arguments, SchedulerConfig& sched
   if (!arguments.variance_type.empty()) {
     scheduler.variance_type = parse_variance_type(arguments.variance_type);
   }
-  scheduler.clip_sample = arguments.clip_sample.value_or(scheduler.clip_sample);
+  if (arguments.clip_sample) {
+    scheduler.clip_sample = *arguments.clip_sample;
+    scheduler.clip_sample_given = true;
+  }
 }
 
 // The start that a file gives, checked against the network: (N, sample shape...), heights and widths may differ.
@@ -150,7 +153,9 @@ int sample(SampleArguments arguments, Common& common) {
   const std::vector<int64_t> labels = labels_asked_for(arguments, classes);
   const bool several = labels.size() > 1;
   const std::string& sampler = arguments.options.sampler;
-  if (arguments.options.spacing == "karras" && (sampler.empty() || sampler == "ddpm" || sampler == "ddim")) {
+  const bool on_timesteps = sampler == "ddpm" || sampler == "ddim" ||
+                            (sampler.empty() && pipeline.scheduler.class_name != "DPMSolverMultistepScheduler");
+  if (arguments.options.spacing == "karras" && on_timesteps) {
     throw UsageError("--spacing karras: ddpm and ddim visit whole timesteps; it is for the other samplers");
   }
   arguments.options.num = arguments.num.value_or(sample.rank() == 1 ? 2000 : several ? 8 : 16);

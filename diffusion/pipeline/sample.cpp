@@ -8,38 +8,31 @@
 namespace sfumato {
 namespace {
 
-// The sampler that does what a multistep solver's configuration says. Its other fields change nothing here: a last step
-// to noise level 0 is of first order whatever they are.
-std::string multistep_sampler(const MultistepConfig& solver) {
-  const auto expect = [](const char* field, const std::string& value, const char* known) {
-    check(value == known, "sample: the model's scheduler has ", field, " '", value,
-          "', of which no sampler is built ('", known, "' is): choose one with --sampler");
-  };
-  expect("algorithm_type", solver.algorithm_type, "dpmsolver++");
-  expect("solver_type", solver.solver_type, "midpoint");
-  expect("final_sigmas_type", solver.final_sigmas_type, "zero");
-  switch (solver.solver_order) {
-    case 1: return "ddim";  // the same step, derived twice (Lu et al. 2022, section 4)
-    case 2: return "dpm++2m";
-    default: return "dpm++3m";
-  }
-}
-
 const NamedSampler& resolve_sampler(const SchedulerConfig& scheduler, const SampleOptions& options) {
   if (!options.sampler.empty()) return find_sampler(options.sampler);
-  if (scheduler.class_name == "DPMSolverMultistepScheduler")
-    return find_sampler(multistep_sampler(scheduler.multistep));
+  if (scheduler.class_name == "DPMSolverMultistepScheduler") return multistep_solver();
   return find_sampler(scheduler.class_name == "DDPMScheduler" ? "ddpm" : "ddim");
 }
 
-SamplerSettings settings_of(const SchedulerConfig& scheduler, const SampleOptions& options, int64_t steps) {
+// What the configuration says; and what it does not say as the sampler's own class of scheduler would have it, which is
+// how diffusers turns one scheduler into another (DDIMPipeline does so with whatever a folder holds).
+SamplerSettings settings_of(const SchedulerConfig& scheduler,
+                            const SampleOptions& options,
+                            const NamedSampler& sampler,
+                            int64_t steps) {
+  const bool on_timesteps = sampler.name == "ddpm" || sampler.name == "ddim";
+  const TimestepSpacing spacing =
+      !scheduler.timestep_spacing_given && on_timesteps ? TimestepSpacing::leading : scheduler.timestep_spacing;
+  PredictionOptions prediction = scheduler.prediction_options();
+  if (!scheduler.clip_sample_given && on_timesteps) prediction.clip_sample = true;
   return {.steps = steps,
-          .spacing = options.spacing.empty() ? std::string(name_of(scheduler.timestep_spacing)) : options.spacing,
+          .spacing = options.spacing.empty() ? std::string(name_of(spacing)) : options.spacing,
           .steps_offset = scheduler.steps_offset,
-          .prediction = scheduler.prediction_options(),
+          .prediction = prediction,
           .variance = scheduler.variance_type,
           .eta = options.eta,
-          .set_alpha_to_one = scheduler.set_alpha_to_one};
+          .set_alpha_to_one = scheduler.set_alpha_to_one,
+          .multistep = &scheduler.multistep};
 }
 
 // One network call should be long against its overheads, and padding the last chunk cheap: images go by 8, points by
@@ -101,7 +94,7 @@ Tensor draw_samples(const DenoisingNetwork& network, const SchedulerConfig& sche
   const NamedSampler& sampler = resolve_sampler(scheduler, options);
   const NoiseSchedule schedule = scheduler.make_schedule(TablePrecision::f32);
   const int64_t steps = steps_of(sampler, options.steps, schedule.num_timesteps());
-  SamplerSettings settings = settings_of(scheduler, options, steps);
+  SamplerSettings settings = settings_of(scheduler, options, sampler, steps);
 
   Tensor samples = Tensor::empty(shape);
   shape[0] = chunk_size;

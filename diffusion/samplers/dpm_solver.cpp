@@ -44,6 +44,26 @@ Tensor multistep_2(const History& history, const Tensor& x, double sigma, double
   return towards(history[0].x0 * (1 + ahead) - history[1].x0 * ahead, x, sigma, sigma_next);
 }
 
+// The appendix' update, divided by alpha: D0 (1 - e^-h) + D1 (h - 1 + e^-h) / h + D2 ((1 - e^-h - h) / h² + 1/2), where
+// D1 and D2 are made from divided differences.
+Tensor printed_3(const History& history, const Tensor& x, double sigma, double sigma_next) {
+  const double h = std::log(sigma / sigma_next);
+  const double r0 = (history[0].lambda - history[1].lambda) / h, r1 = (history[1].lambda - history[2].lambda) / h;
+  const Tensor newer = (history[0].x0 - history[1].x0) / r0, older = (history[1].x0 - history[2].x0) / r1;
+  const Tensor d1 = newer + (newer - older) * (r0 / (r0 + r1)), d2 = (newer - older) / (r0 + r1);
+  const double gone = -std::expm1(-h);
+  return towards(history[0].x0, x, sigma, sigma_next) + d1 * ((h - gone) / h) + d2 * ((gone - h) / (h * h) + 0.5);
+}
+
+// What step i of `steps` is of.
+DpmMethod method_of(const DpmOptions& options, int64_t i, int64_t steps, double sigma_next) {
+  const bool last = i + 1 == steps;
+  if (sigma_next == 0 || (last && options.first_order_end)) return DpmMethod::first;
+  if (options.method != DpmMethod::multistep_3_printed) return options.method;
+  const bool second = i == 1 || (i + 2 == steps && options.second_order_before_end);
+  return second ? options.second_order : options.method;
+}
+
 }  // namespace
 
 std::vector<double> exponential_weights(double h, std::span<const double> nodes) {
@@ -93,15 +113,15 @@ Tensor dpm_solver_sample(const SigmaDenoiser& denoiser,
   History history;
   const auto step = [&](int64_t i, const Tensor& x_i, double sigma, double sigma_next) -> SolverResult {
     const Tensor x0 = call_denoiser("dpm_solver_sample", denoiser, x_i, sigma);
-    remember(history, x0, sigma, options.method == DpmMethod::multistep_3 ? 3 : 2);
-    const bool last = i + 2 == static_cast<int64_t>(sigmas.size());
-    const bool falls_back = sigma_next == 0 || (last && options.first_order_end);
-    const DpmMethod method = falls_back ? DpmMethod::first : options.method;
+    remember(history, x0, sigma, 3);
+    const DpmMethod method = method_of(options, i, static_cast<int64_t>(sigmas.size()) - 1, sigma_next);
     const bool start = method == DpmMethod::multistep_3 && i == 0;
     if (method == DpmMethod::singlestep_2 || start) return {x0, singlestep(denoiser, x0, x_i, sigma, sigma_next)};
     if (method == DpmMethod::first || i == 0) return {x0, towards(x0, x_i, sigma, sigma_next)};
     if (method == DpmMethod::multistep_2) return {x0, multistep_2(history, x_i, sigma, sigma_next)};
-    return {x0, integrate(history, history.size(), x_i, sigma, sigma_next)};
+    if (method == DpmMethod::multistep_3_printed) return {x0, printed_3(history, x_i, sigma, sigma_next)};
+    const size_t most = method == DpmMethod::multistep_2_line ? 2 : 3;
+    return {x0, integrate(history, std::min(history.size(), most), x_i, sigma, sigma_next)};
   };
   return walk_down("dpm_solver_sample", x, sigmas, options.on_step, step);
 }

@@ -10,7 +10,7 @@
 // About order 3: the update printed in the paper's appendix (and copied by implementations) takes the polynomial's
 // second divided difference for its second derivative, which is twice that, so it converges with order 2. Here the
 // polynomial is integrated as it stands, and the first step is singlestep_2, because a start of order 1 costs any
-// multistep method its third order.
+// multistep method its third order. Who has to repeat others' samples takes multistep_3_printed.
 #pragma once
 
 #include "diffusion/samplers/sigma_denoiser.h"
@@ -24,12 +24,18 @@ enum class DpmMethod {
   multistep_2,       // 2M: D on the line through this value and the last, taken at the middle of the step (algorithm 2)
   multistep_2_line,  // the same line, integrated (diffusers' solver_type "heun")
   multistep_3,       // 3M: D on the parabola through this value and the last two
+  // 3M as printed and as diffusers has it (see above), after one step of order 1 and one of order 2: order 2 in fact.
+  multistep_3_printed,
 };
 
 struct DpmOptions {
   DpmMethod method = DpmMethod::multistep_2;
   bool first_order_end = false;  // whether a last step to a positive level is of order 1, too
-  SolverCallback on_step = {};   // may be empty
+  // Of multistep_3_printed: its steps of order 2, multistep_2 or multistep_2_line; and whether the last but one is
+  // such.
+  DpmMethod second_order = DpmMethod::multistep_2;
+  bool second_order_before_end = false;
+  SolverCallback on_step = {};  // may be empty
 };
 
 // A last level of 0 is reached by a step of order 1: lambda is infinite there.

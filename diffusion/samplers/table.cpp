@@ -53,6 +53,7 @@ Tensor ddim(const Denoiser& denoiser, const NoiseSchedule& schedule, const Tenso
 struct Problem {
   SigmaDenoiser denoiser;
   std::vector<double> sigmas;  // down to 0
+  double lowest;               // of the schedule
   Tensor x;
 
   Problem(const Denoiser& network,
@@ -66,6 +67,7 @@ struct Problem {
                                 .spacing = parse_sigma_spacing(s.spacing),
                                 .steps_offset = s.steps_offset,
                                 .leave_out_lowest = leave_out_lowest});
+    lowest = table.sigma(0);
     x = x_T * scale_of(sigmas[0]);
   }
 };
@@ -100,6 +102,29 @@ template <DpmMethod method>
 Tensor dpm(const Denoiser& denoiser, const NoiseSchedule& schedule, const Tensor& x_T, const Settings& s) {
   const Problem p(denoiser, schedule, x_T, s, /*leave_out_lowest=*/true);
   return dpm_solver_sample(p.denoiser, p.x, p.sigmas, {.method = method, .on_step = on_step<SolverStep>(s)});
+}
+
+Tensor configured_multistep(const Denoiser& denoiser,
+                            const NoiseSchedule& schedule,
+                            const Tensor& x_T,
+                            const Settings& s) {
+  check(s.multistep != nullptr, "sample: the multistep solver needs its configuration");
+  const MultistepConfig& config = *s.multistep;
+  check(config.algorithm_type == "dpmsolver++", "sample: the model's scheduler has algorithm_type '",
+        config.algorithm_type, "', of which no sampler is built ('dpmsolver++' is): choose one with --sampler");
+  Problem p(denoiser, schedule, x_T, s, /*leave_out_lowest=*/true);
+  if (config.final_sigmas_type == "sigma_min") p.sigmas.back() = p.lowest;
+  const bool lower_end = config.lower_order_final && p.sigmas.size() <= 15;  // diffusers: fewer than 15 steps
+  const DpmMethod second = config.solver_type == "heun" ? DpmMethod::multistep_2_line : DpmMethod::multistep_2;
+  const Tensor x = dpm_solver_sample(p.denoiser, p.x, p.sigmas,
+                                     {.method = config.solver_order == 1   ? DpmMethod::first
+                                                : config.solver_order == 2 ? second
+                                                                           : DpmMethod::multistep_3_printed,
+                                      .first_order_end = lower_end || config.euler_at_final,
+                                      .second_order = second,
+                                      .second_order_before_end = lower_end,
+                                      .on_step = on_step<SolverStep>(s)});
+  return x / scale_of(p.sigmas.back());  // an image with the noise of sigma_min, at its variance-preserving size
 }
 
 Tensor unipc(const Denoiser& denoiser, const NoiseSchedule& schedule, const Tensor& x_T, const Settings& s) {
@@ -156,7 +181,12 @@ constexpr NamedSampler kSamplers[] = {
      reverse_sde<predictor_corrector_sample, PredictorCorrectorOptions>},
 };
 
+constexpr NamedSampler kMultistep{"multistep", "as a DPMSolverMultistepScheduler's fields say", 20,
+                                  configured_multistep};
+
 }  // namespace
+
+const NamedSampler& multistep_solver() { return kMultistep; }
 
 std::span<const NamedSampler> named_samplers() { return kSamplers; }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "diffusion/samplers/ancestral.h"
+#include "diffusion/schedule/scheduler_config.h"
 #include "diffusion/schedule/sigmas.h"
 
 namespace sfumato {
@@ -23,6 +24,7 @@ struct SamplerSettings {
   VarianceType variance = VarianceType::fixed_small;               // of ddpm
   double eta = 0;                                                  // of ddim
   bool set_alpha_to_one = true;                                    // of ddim
+  const MultistepConfig* multistep = nullptr;                      // of multistep_solver() alone, which needs it
   NoiseSource noise = {};                                          // empty: step_noise of the RandomScope in force
   std::function<void(int64_t done, int64_t steps)> progress = {};  // after each step
 };
@@ -39,6 +41,10 @@ struct NamedSampler {
 };
 
 std::span<const NamedSampler> named_samplers();
+// What diffusers' DPMSolverMultistepScheduler does with the fields in *settings.multistep: dpm++2m for the usual ones.
+// Not among the names, for it is a model folder's, not a user's, to choose. Throws Error for fields of which nothing is
+// built, by name.
+const NamedSampler& multistep_solver();
 // Throws Error naming those that exist.
 const NamedSampler& find_sampler(std::string_view name);
 // The number of steps that a sampler takes for these settings.

@@ -113,6 +113,11 @@ class Fields {
     }
   }
 
+  // Not where diffusers noted that its user had left the field out.
+  bool gives(const char* name) const {
+    const Json defaults = object_.value("_use_default_values", Json::array());
+    return object_.contains(name) && std::find(defaults.begin(), defaults.end(), name) == defaults.end();
+  }
   bool is_null(const char* name) const { return object_.contains(name) && object_.at(name).is_null(); }
   void drop(const char* name) { object_.erase(name); }
 
@@ -164,7 +169,7 @@ void take_shared_fields(Fields& fields, SchedulerConfig& config) {
   fields.take("sample_max_value", config.sample_max_value);
   fields.take("thresholding", config.thresholding);
   fields.take("rescale_betas_zero_snr", schedule.rescale_betas_zero_snr);
-  fields.drop("_use_default_values");  // diffusers' note of which fields its user had left out
+  fields.drop("_use_default_values");
 }
 
 // What changes the solver's timesteps or levels: must be off.
@@ -210,6 +215,8 @@ SchedulerConfig read_fields(Fields fields) {
   if (is_solver) {
     config.timestep_spacing = TimestepSpacing::linspace;
     config.clip_sample = false;
+    config.timestep_spacing_given = fields.gives("timestep_spacing");
+    config.clip_sample_given = fields.gives("clip_sample");
     take_solver_fields(fields, config);
   } else if (config.class_name == kDdpm) {
     fields.take_name("variance_type", config.variance_type, parse_variance_type);
@@ -334,8 +341,8 @@ std::string to_json(const SchedulerConfig& config) {
         config.class_name, " is not supported (", kDdpm, ", ", kDdim, " and ", kDpm, " are)");
   Json out = shared_fields(config);
   if (is_solver) out.update(solver_fields(config));
-  if (!is_solver || config.clip_sample) {
-    // The solver does not clip; diffusers keeps the fields for the scheduler that it was made from.
+  if (!is_solver || config.clip_sample_given) {
+    // The solver has no such fields, but keeps those of the scheduler that it was made from, as diffusers does.
     out["clip_sample"] = config.clip_sample;
     out["clip_sample_range"] = config.clip_sample_range;
   }

@@ -44,6 +44,11 @@ struct SchedulerConfig {
   int64_t steps_offset = 0;
   bool clip_sample = true;
   double clip_sample_range = 1;
+  // Whether the file had these two, whose defaults the multistep solver (linspace, no clipping: it cannot) does not
+  // share with the other classes (leading, clipping). What it did not have, another class's sampler takes as its own
+  // class would ("diffusion/pipeline/sample.h").
+  bool timestep_spacing_given = true;
+  bool clip_sample_given = true;
 
   VarianceType variance_type = VarianceType::fixed_small;  // DDPMScheduler; of the multistep solver, if it is learned
   bool set_alpha_to_one = true;                            // DDIMScheduler

@@ -69,14 +69,18 @@ double SigmaTable::sigma(double t) const {
   const double last = static_cast<double>(num_timesteps() - 1);
   check(t >= 0 && t <= last, "sigma table: t must lie in [0, ", last, "], got ", t);
   const auto below = static_cast<size_t>(t), above = std::min(below + 1, sigmas_.size() - 1);
+  if (static_cast<double>(below) == t) return sigmas_[below];
   return between(interpolation_, sigmas_[below], sigmas_[above], t - static_cast<double>(below));
 }
 
 double SigmaTable::time(double sigma) const {
   check(sigma > 0, "sigma table: only a positive sigma has a time, got ", sigma);
-  const auto above = std::lower_bound(sigmas_.begin(), sigmas_.end(), sigma);
+  // The last level rises above the others, unless it is a stand-in for infinity: then it is searched by itself.
+  const auto last = sigmas_.end() - 1;
+  if (sigma == *last) return static_cast<double>(num_timesteps() - 1);
+  const auto above = std::lower_bound(sigmas_.begin(), last, sigma);
   if (above == sigmas_.begin()) return 0;
-  if (above == sigmas_.end()) return static_cast<double>(num_timesteps() - 1);
+  if (above == last && sigma > *last) return static_cast<double>(num_timesteps() - 1);
   const double high = *above, low = *(above - 1);
   const double fraction = interpolation_ == SigmaInterpolation::linear ? (sigma - low) / (high - low)
                                                                        : std::log(sigma / low) / std::log(high / low);

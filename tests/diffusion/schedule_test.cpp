@@ -247,6 +247,12 @@ TEST_CASE("scheduler config: the multistep solver's file gives its schedule", "[
   };
   // What a solver made from another scheduler keeps of it, and diffusers gives back to the next one.
   CHECK(parse(", \"clip_sample\": true").clip_sample);
+  // What it does not have, or has noted as left out, is for another class's sampler to fill in.
+  CHECK_FALSE(parse("").clip_sample_given);
+  CHECK_FALSE(parse("").timestep_spacing_given);
+  CHECK(parse(", \"timestep_spacing\": \"linspace\"").timestep_spacing_given);
+  const auto noted = parse(", \"clip_sample\": true, \"_use_default_values\": [\"clip_sample\", \"sample_max_value\"]");
+  CHECK_FALSE(noted.clip_sample_given);
   CHECK(parse(", \"variance_type\": \"fixed_large\"").variance_type == VarianceType::fixed_large);
   for (const auto& [field, value] :
        std::vector<std::pair<std::string, std::string>>{{"use_karras_sigmas", "true"},

@@ -51,6 +51,10 @@ TEST_CASE("sigmas: a table's time is the inverse of its sigma", "[diffusion]") {
   CHECK_THROWS_AS(SigmaTable(ho).time(0), Error);
   // Without signal sigma would be infinite.
   CHECK(SigmaTable(zero_terminal_snr(ho)).sigma(999) == Approx(4096).epsilon(1e-6));
+  // What stands for infinity there lies below the level before it, and has its own time all the same.
+  const SigmaTable zero_snr(zero_terminal_snr(ho));
+  CHECK(zero_snr.sigma(998) > zero_snr.sigma(999));
+  for (const double t : {999.0, 998.0, 997.5, 500.0, 0.0}) CHECK(zero_snr.time(zero_snr.sigma(t)) == Approx(t));
 }
 
 TEST_CASE("sigmas: spacings visit their timesteps", "[diffusion]") {
