@@ -22,11 +22,14 @@ fs::path require(const fs::path& path) {
   return path;
 }
 
-bool is_config(const fs::path& path) { return path.extension() == ".json" || path.extension() == ".toml"; }
+bool is_config(const fs::path& path) {
+  const bool is_index = path.string().ends_with(".index.json");  // of shards
+  return !is_index && (path.extension() == ".json" || path.extension() == ".toml");
+}
 
-// The file of tensors that a path means.
+// The file of tensors that a path means, or the index of several.
 fs::path tensors_of(const fs::path& path) {
-  return fs::is_directory(require(path)) ? require(network_folder(path) / kWeightsFile) : path;
+  return fs::is_directory(require(path)) ? weights_path(network_folder(path)) : path;
 }
 
 int inspect(const fs::path& path, InspectOptions options) {
@@ -53,7 +56,8 @@ struct InspectArguments {
 Verb add_inspect(CLI::App& app, Common& common) {
   auto arguments = std::make_shared<InspectArguments>();
   CLI::App* verb = app.add_subcommand("inspect", "Look into a file of tensors or a network");
-  verb->add_option("PATH", arguments->path, "A safetensors file; a model folder, run directory, config.json or .toml")
+  verb->add_option("PATH", arguments->path,
+                   "A safetensors file or the index of its shards; a model folder, run directory, config.json or .toml")
       ->type_name("FILE|DIR")
       ->required();
   auto* finite = verb->add_flag("--check-finite", arguments->options.check_finite,

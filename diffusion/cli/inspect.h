@@ -23,10 +23,10 @@ struct InspectOptions {
 // Returned by diff when the files are not the same, as by diff(1).
 inline constexpr int kDifferent = 1;
 
-// The tensors of a safetensors file, read one at a time. Throws as SafetensorsReader does, and FormatError naming the
-// first tensors that are not finite with check_finite.
+// The tensors of a safetensors file, or of an index (.json) of several, read one at a time. Throws as SafetensorsReader
+// does, and FormatError naming the first tensors that are not finite with check_finite.
 int inspect_tensors(const std::filesystem::path& path, const InspectOptions& options);
-// The tensors of two safetensors files, compared by name.
+// The tensors of two such files, compared by name.
 int diff_tensors(const std::filesystem::path& path, const InspectOptions& options);
 
 // The module tree of the network that a configuration describes: a network's config.json, a run's config.json or a TOML

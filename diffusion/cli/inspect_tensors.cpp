@@ -11,7 +11,7 @@
 
 #include "diffusion/cli/exit_codes.h"
 #include "diffusion/cli/inspect.h"
-#include "tensor/io/safetensors.h"
+#include "tensor/io/safetensors_shards.h"
 
 namespace sfumato::cli {
 namespace {
@@ -19,6 +19,30 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kNamedInMessage = 5;
+
+// One file, or the shards of an index.
+class TensorFile {
+ public:
+  using Entry = SafetensorsReader::Entry;
+
+  explicit TensorFile(const std::filesystem::path& path) {
+    path.extension() == ".json" ? void(shards_.emplace(path)) : void(file_.emplace(path));
+  }
+  const std::map<std::string, Entry>& entries() const { return file_ ? file_->entries() : shards_->entries(); }
+  bool contains(const std::string& name) const { return entries().contains(name); }
+  Tensor read(const std::string& name) const { return file_ ? file_->read(name) : shards_->read(name); }
+  std::map<std::string, std::string> metadata() const {
+    return file_ ? file_->metadata()
+                 : std::map<std::string, std::string>{{"shards", std::to_string(shards_->num_shards())}};
+  }
+
+ private:
+  std::optional<SafetensorsReader> file_;
+  std::optional<ShardedSafetensors> shards_;
+};
+
+// As stored.
+std::string_view dtype_of(const SafetensorsReader::Entry& entry) { return entry.half ? "f16" : name_of(entry.dtype); }
 
 // Of the finite values; min > max when there are none.
 struct TensorStatistics {
@@ -74,10 +98,8 @@ TensorStatistics statistics_of(const Tensor& tensor) {
 std::vector<int64_t> sizes_of(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
 Json json_of(const std::string& name, const SafetensorsReader::Entry& entry, const TensorStatistics& s) {
-  Json json{{"name", name},
-            {"dtype", name_of(entry.dtype)},
-            {"shape", sizes_of(entry.shape)},
-            {"bytes", entry.end - entry.begin}};
+  Json json{
+      {"name", name}, {"dtype", dtype_of(entry)}, {"shape", sizes_of(entry.shape)}, {"bytes", entry.end - entry.begin}};
   for (const auto& [key, value] : {std::pair("min", s.min), {"max", s.max}, {"mean", s.mean}, {"std", s.stddev}}) {
     json[key] = s.finite > 0 ? Json(value) : Json();
   }
@@ -94,15 +116,15 @@ void print_row(const std::string& name,
                const SafetensorsReader::Entry& entry,
                const TensorStatistics& s,
                const Columns& columns) {
-  fmt::print("{:<{}}  {:<5} {:<{}} {:>11}", name, columns.name, name_of(entry.dtype), to_string(entry.shape),
-             columns.shape, entry.end - entry.begin);
+  fmt::print("{:<{}}  {:<5} {:<{}} {:>11}", name, columns.name, dtype_of(entry), to_string(entry.shape), columns.shape,
+             entry.end - entry.begin);
   for (const double value : {s.min, s.max, s.mean, s.stddev}) {
     s.finite > 0 ? fmt::print(" {:>10.4g}", value) : fmt::print(" {:>10}", "-");
   }
   fmt::print("{}\n", s.not_finite() > 0 ? fmt::format("  {} nan, {} infinite", s.nan, s.infinite) : "");
 }
 
-void print_head(const SafetensorsReader& file, const std::string& path, const Columns& columns) {
+void print_head(const TensorFile& file, const std::string& path, const Columns& columns) {
   int64_t values = 0, bytes = 0;
   for (const auto& [name, entry] : file.entries()) {
     values += entry.shape.numel();
@@ -162,28 +184,28 @@ struct Finding {
   Json json;
 };
 
-Finding compare(const SafetensorsReader& a, const SafetensorsReader& b, const std::string& name) {
+Finding compare(const TensorFile& a, const TensorFile& b, const std::string& name) {
   if (!a.contains(name) || !b.contains(name)) {
     const char* where = a.contains(name) ? "first" : "second";
     return {fmt::format("only in the {} file", where), {{"name", name}, {"only_in", where}}};
   }
   const auto& first = a.entries().at(name);
   const auto& second = b.entries().at(name);
-  Json json{{"name", name}, {"dtypes", {name_of(first.dtype), name_of(second.dtype)}}};
+  Json json{{"name", name}, {"dtypes", {dtype_of(first), dtype_of(second)}}};
   if (first.shape != second.shape) {
     json["shapes"] = {sizes_of(first.shape), sizes_of(second.shape)};
     return {fmt::format("shapes {} and {}", to_string(first.shape), to_string(second.shape)), json};
   }
   const Tensor x = a.read(name), y = b.read(name);
-  const bool same_dtype = x.dtype() == y.dtype();
-  const auto bytes = static_cast<size_t>(first.end - first.begin);
+  const bool same_dtype = dtype_of(first) == dtype_of(second);
+  const auto bytes = static_cast<size_t>(x.numel()) * size_of(x.dtype());  // f16 is read as f32
   if (same_dtype && (bytes == 0 || std::memcmp(x.raw_data(), y.raw_data(), bytes) == 0)) {
     return {};
   }
   const Difference d = difference_of(x, y);
   json["max_abs"] = std::isfinite(d.absolute) ? Json(d.absolute) : Json();
   json["max_rel"] = std::isfinite(d.relative()) ? Json(d.relative()) : Json();
-  std::string text = same_dtype ? "" : fmt::format("dtypes {} and {}, ", name_of(x.dtype()), name_of(y.dtype()));
+  std::string text = same_dtype ? "" : fmt::format("dtypes {} and {}, ", dtype_of(first), dtype_of(second));
   text += d.absolute == 0 ? "equal values in other bits"
                           : fmt::format("max |a - b| {:.4g}, relative {:.4g}", d.absolute, d.relative());
   return {text, json};
@@ -192,7 +214,7 @@ Finding compare(const SafetensorsReader& a, const SafetensorsReader& b, const st
 }  // namespace
 
 int inspect_tensors(const std::filesystem::path& path, const InspectOptions& options) {
-  const SafetensorsReader file(path);
+  const TensorFile file(path);
   const bool table = !options.json && !options.check_finite;
   Columns columns;
   for (const auto& [name, entry] : file.entries()) {
@@ -230,9 +252,9 @@ int inspect_tensors(const std::filesystem::path& path, const InspectOptions& opt
 }
 
 int diff_tensors(const std::filesystem::path& path, const InspectOptions& options) {
-  const SafetensorsReader a(path), b(options.diff);
+  const TensorFile a(path), b(options.diff);
   std::set<std::string> names;
-  for (const SafetensorsReader* file : {&a, &b}) {
+  for (const TensorFile* file : {&a, &b}) {
     for (const auto& [name, entry] : file->entries()) {
       names.insert(name);
     }

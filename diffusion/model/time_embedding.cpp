@@ -38,7 +38,8 @@ Tensor fourier_embedding(const Tensor& t, const Tensor& frequencies, DType dtype
   Tensor features = Tensor::empty({t.numel(), 2 * half}, DType::f64);
   double* row = features.mutable_data<double>();
   for (const double time : times) {
-    check(time > 0 || dry_run(), "fourier_embedding: takes the logarithm of t, which must be positive, got ", time);
+    check(time > 0 || dry_run(), "fourier_embedding: takes the logarithm of t, which must be positive, got ", time,
+          " (of the spacings of timesteps, trailing is the one that leaves out 0)");
     const double turn = 2 * std::numbers::pi * std::log(time);
     for (size_t i = 0; i < w.size(); ++i) {
       row[i] = std::sin(turn * w[i]);

@@ -23,15 +23,20 @@ bool is_pointwise(const Shape& shape) {
 
 }  // namespace
 
-NamedTensors read_weights(const fs::path& folder) {
+fs::path weights_path(const fs::path& folder) {
   const fs::path file = folder / kWeightsFile, index = folder / fmt::format("{}.index.json", kWeightsFile);
-  const bool sharded = !fs::exists(file) && fs::exists(index);
-  if (!sharded && !fs::exists(file) && fs::exists(folder / "diffusion_pytorch_model.bin")) {
+  if (fs::exists(file)) return file;
+  if (fs::exists(index)) return index;
+  if (fs::exists(folder / "diffusion_pytorch_model.bin")) {
     throw MissingInput("cannot open '" + file.string() +
                        "': there is a diffusion_pytorch_model.bin, but pickled weights are not read (diffusers writes "
                        "safetensors with save_pretrained(safe_serialization=True))");
   }
-  NamedTensors weights = read_tensors(sharded ? index : file);
+  throw MissingInput("cannot open '" + file.string() + "': there is neither that file nor an index of shards");
+}
+
+NamedTensors read_weights(const fs::path& folder) {
+  NamedTensors weights = read_tensors(weights_path(folder));
   rename_legacy_attention(weights);
   return weights;
 }

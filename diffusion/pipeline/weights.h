@@ -17,6 +17,9 @@ namespace sfumato {
 // The file that holds a network's weights, or the index of its shards (with ".index.json" behind it).
 inline constexpr const char* kWeightsFile = "diffusion_pytorch_model.safetensors";
 
+// The file, or where there is none the index of shards. Throws MissingInput.
+std::filesystem::path weights_path(const std::filesystem::path& folder);
+
 // Every tensor with its dtype as stored (F16 as f32). Throws MissingInput, IoError or FormatError.
 NamedTensors read_weights(const std::filesystem::path& folder);
 

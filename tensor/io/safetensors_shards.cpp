@@ -59,6 +59,7 @@ ShardedSafetensors::ShardedSafetensors(const std::filesystem::path& index)
       const auto place = places_.find(name);
       if (place == places_.end()) reject(index, "does not name tensor '", name, "' of ", shard);
       if (place->second != shard) reject(index, "tensor '", name, "' is in ", shard, " and in ", place->second);
+      entries_.emplace(name, entry);
     }
   }
 }

@@ -23,7 +23,9 @@ class ShardedSafetensors {
   // Throws MissingInput for an index or shard that is not there, IoError, or FormatError.
   explicit ShardedSafetensors(const std::filesystem::path& index);
 
-  bool contains(const std::string& name) const { return places_.contains(name); }
+  bool contains(const std::string& name) const { return entries_.contains(name); }
+  // Of all shards; the offsets are those in the tensor's own shard.
+  const std::map<std::string, SafetensorsReader::Entry>& entries() const { return entries_; }
   size_t num_shards() const { return shards_.size(); }
   // One tensor's bytes and no others; throws FormatError when there is no such tensor.
   Tensor read(const std::string& name) const;
@@ -33,6 +35,7 @@ class ShardedSafetensors {
   std::filesystem::path index_;
   std::map<std::string, SafetensorsReader> shards_;  // by file name
   std::map<std::string, std::string> places_;        // tensor -> shard
+  std::map<std::string, SafetensorsReader::Entry> entries_;
 };
 
 // Every tensor of a safetensors file or, when `path` ends in .json, of the shards of an index.
