@@ -8,8 +8,10 @@
 #include "catch.h"
 #include "diffusion/model/unet.h"
 #include "diffusion/pipeline/weights.h"
+#include "diffusion/train/trainer.h"
 #include "nn/init.h"
 #include "tensor/ops/view.h"
+#include "tensor/random.h"
 #include "tests/io/io_testing.h"
 
 using namespace sfumato;
@@ -69,6 +71,99 @@ TEST_CASE("model folder: what diffusers wrote is written back byte for byte", "[
       const Pipeline again = load_pipeline(out);
       save_pipeline(folder / "again", *again.network, again.network->state_dict(), again.scheduler);
       CHECK((get(folder / "again/unet" / kWeightsFile) == get(out / "unet" / kWeightsFile)));
+    }
+  }
+}
+
+namespace {
+
+// The keys of a run that trains the network of a golden folder, as far as keys reach.
+TrainConfig training_of(const std::string& unet) {
+  TrainConfig config;
+  config.batch_size = config.micro_batch = 2;
+  config.block_out_channels = {16, 32, 32};
+  config.attention = {false, true, false};
+  config.norm_num_groups = 8;
+  config.gradient_checkpointing = true;  // of which a model says nothing
+  config.variance_type = "fixed_small";
+  if (unet == "unet_adagn") {
+    config.attention_head_dim = 8;
+    config.norm_eps = 1e-5;
+    config.resnet_time_scale_shift = "scale_shift";
+    config.resampling = "resnet";
+    config.class_conditional = true;
+    config.num_classes = 9;
+    config.label_dropout = 0.5;  // a tenth row
+  }
+  return config;
+}
+
+// What training leaves of a run of one step, written as `sfumato train` writes it.
+void put_trained(const fs::path& folder, const TrainConfig& config) {
+  Trainer trainer(config, {3, 16, 16});
+  trainer.step(randn({2, 3, 16, 16}, "images"), config.class_conditional ? zeros({2}, DType::i64) : Tensor());
+  ClassList classes{.count = config.num_classes};
+  if (config.label_dropout > 0) classes.null_label = config.null_label();
+  save_pipeline(folder, trainer.network(), trainer.ema().as_state_dict(trainer.network()), config.scheduler_config(),
+                classes);
+}
+
+std::vector<std::string> files_in(const fs::path& folder) {
+  std::vector<std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file()) files.push_back(fs::relative(entry.path(), folder).string());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// The fields whose values are not the same, or which one of them has alone.
+std::vector<std::string> different_fields(const fs::path& a, const fs::path& b) {
+  const auto first = nlohmann::json::parse(get(a)), second = nlohmann::json::parse(get(b));
+  std::vector<std::string> fields;
+  for (const auto& [key, value] : first.items()) {
+    if (!second.contains(key) || second[key].dump() != value.dump()) fields.push_back(key);
+  }
+  for (const auto& [key, value] : second.items()) {
+    if (!first.contains(key)) fields.push_back(key + " (missing)");
+  }
+  return fields;
+}
+
+}  // namespace
+
+TEST_CASE("model folder: what training writes has diffusers' files, fields, names and shapes",
+          "[diffusion][model_folder]") {
+  const auto fields = [](const std::string& unet, const fs::path& model) {
+    return different_fields(model / "unet/config.json", golden / unet / "config.json");
+  };
+  for (const std::string unet : {"unet_ddpm", "unet_adagn"}) {
+    CAPTURE(unet);
+    const TemporaryFolder folder;
+    const fs::path model = folder / "model";
+    put_trained(model, training_of(unet));
+    std::vector<std::string> files{"model_index.json", "scheduler/scheduler_config.json", "unet/config.json",
+                                   "unet/diffusion_pytorch_model.safetensors"};
+    if (unet == "unet_adagn") files.insert(files.begin(), "classes.json");
+    CHECK(files_in(model) == files);
+    // To the byte, where the same can be said.
+    CHECK(get(model / "model_index.json") == get(golden / "pipelines/ddpm/model_index.json"));
+    CHECK(get(model / "scheduler/scheduler_config.json") ==
+          get(golden / "pipelines/ddpm/scheduler/scheduler_config.json"));
+    // Of ADM's, what no key says: the choice of sinusoids, a learned variance, convolutions at the coarsest level.
+    const std::vector<std::string> unsaid{"down_block_types", "downsample_padding", "flip_sin_to_cos",
+                                          "freq_shift",       "out_channels",       "up_block_types"};
+    CHECK(fields(unet, model) == (unet == "unet_ddpm" ? std::vector<std::string>() : unsaid));
+    const SafetensorsReader ours(model / "unet" / kWeightsFile), theirs(golden / unet / kWeightsFile);
+    CHECK(ours.metadata() == theirs.metadata());
+    // ADM's golden network doubles its coarsest level by a convolution (2 tensors), the keys by a residual block (10).
+    CHECK(ours.entries().size() == theirs.entries().size() + (unet == "unet_adagn" ? 8 : 0));
+    for (const auto& [name, entry] : theirs.entries()) {
+      CAPTURE(name);
+      if (unet == "unet_adagn" && name.starts_with("up_blocks.0.upsamplers.0.conv.")) continue;
+      REQUIRE(ours.contains(name));
+      CHECK(ours.entries().at(name).dtype == entry.dtype);
+      if (!name.starts_with("conv_out")) CHECK(ours.entries().at(name).shape == entry.shape);
     }
   }
 }
