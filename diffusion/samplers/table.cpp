@@ -1,5 +1,8 @@
 #include "diffusion/samplers/table.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "diffusion/samplers/ddim.h"
 #include "diffusion/samplers/dpm_solver.h"
 #include "diffusion/samplers/ode.h"
@@ -104,6 +107,19 @@ Tensor dpm(const Denoiser& denoiser, const NoiseSchedule& schedule, const Tensor
   return dpm_solver_sample(p.denoiser, p.x, p.sigmas, {.method = method, .on_step = on_step<SolverStep>(s)});
 }
 
+// lambda_min_clipped: the schedule without its end, where ln(signal / noise) is below that.
+NoiseSchedule clipped(const NoiseSchedule& schedule, const Settings& s) {
+  const auto is_noisier = [&](double a) { return std::log(a / (1 - a)) / 2 < s.multistep->lambda_min_clipped; };
+  const auto& levels = schedule.alphas_cumprod();
+  const auto end = std::find_if(levels.begin(), levels.end(), is_noisier);
+  if (end == levels.end()) return schedule;
+  check(end != levels.begin() && s.spacing != "trailing", "sample: the model's scheduler has lambda_min_clipped ",
+        s.multistep->lambda_min_clipped,
+        end == levels.begin() ? ", which leaves no timestep" : ", which is not built for trailing spacing");
+  const auto& betas = schedule.betas();
+  return {schedule.name(), {betas.begin(), betas.begin() + (end - levels.begin())}, schedule.precision()};
+}
+
 Tensor configured_multistep(const Denoiser& denoiser,
                             const NoiseSchedule& schedule,
                             const Tensor& x_T,
@@ -112,7 +128,7 @@ Tensor configured_multistep(const Denoiser& denoiser,
   const MultistepConfig& config = *s.multistep;
   check(config.algorithm_type == "dpmsolver++", "sample: the model's scheduler has algorithm_type '",
         config.algorithm_type, "', of which no sampler is built ('dpmsolver++' is): choose one with --sampler");
-  Problem p(denoiser, schedule, x_T, s, /*leave_out_lowest=*/true);
+  Problem p(denoiser, clipped(schedule, s), x_T, s, /*leave_out_lowest=*/true);
   if (config.final_sigmas_type == "sigma_min") p.sigmas.back() = p.lowest;
   const bool lower_end = config.lower_order_final && p.sigmas.size() <= 15;  // diffusers: fewer than 15 steps
   const DpmMethod second = config.solver_type == "heun" ? DpmMethod::multistep_2_line : DpmMethod::multistep_2;

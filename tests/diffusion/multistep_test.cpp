@@ -28,12 +28,15 @@ SchedulerConfig config_of(const MultistepConfig& multistep, TimestepSpacing spac
   return config;
 }
 
-std::vector<int> times(TimestepSpacing spacing, int n) {
+// Of the first `last` timesteps.
+std::vector<int> times(TimestepSpacing spacing, int n, int last) {
   std::vector<int> out;
   for (int i = 0; i < n; ++i) {
     switch (spacing) {
-      case TimestepSpacing::linspace: out.push_back(static_cast<int>(std::nearbyint((T - 1.0) * (n - i) / n))); break;
-      case TimestepSpacing::leading: out.push_back((n - i) * (T / (n + 1))); break;
+      case TimestepSpacing::linspace:
+        out.push_back(static_cast<int>(std::nearbyint((last - 1.0) * (n - i) / n)));
+        break;
+      case TimestepSpacing::leading: out.push_back((n - i) * (last / (n + 1))); break;
       case TimestepSpacing::trailing:
         out.push_back(static_cast<int>(std::nearbyint(T - i * (static_cast<double>(T) / n))) - 1);
         break;
@@ -47,7 +50,10 @@ double solve(const SchedulerConfig& config, int n, double x) {
   const MultistepConfig& rules = config.multistep;
   const bool zero = rules.final_sigmas_type == "zero", line = rules.solver_type == "heun";
   std::vector<double> level, alpha, sigma, lambda, x0;
-  for (const int t : times(config.timestep_spacing, n)) {
+  int last = T;  // what is noisier than lambda_min_clipped is left out
+  for (int t = T - 1; std::log(config.make_schedule().snr(t)) / 2 < rules.lambda_min_clipped; --t) --last;
+  const std::vector<int> grid = times(config.timestep_spacing, n, last);
+  for (const int t : grid) {
     level.push_back(config.make_schedule().alpha_cumprod(t));
   }
   level.push_back(zero ? 1 : config.make_schedule().alpha_cumprod(0));
@@ -59,7 +65,7 @@ double solve(const SchedulerConfig& config, int n, double x) {
   int known = 0;
   for (int step = 0; step < n; ++step) {
     const auto i = static_cast<size_t>(step);
-    const double m = predict(x, times(config.timestep_spacing, n)[i]);
+    const double m = predict(x, grid[i]);
     x0.push_back(config.prediction_type == PredictionType::epsilon  ? (x - sigma[i] * m) / alpha[i]
                  : config.prediction_type == PredictionType::sample ? m
                                                                     : alpha[i] * x - sigma[i] * m);
@@ -130,6 +136,9 @@ TEST_CASE("diffusers' multistep solver, written twice", "[diffusion]") {
       for (const int n : {1, 7, 13}) check_solver(config_of({.solver_order = 3}, spacing, type), n);
     }
   }
+  for (const auto spacing : {TimestepSpacing::leading, TimestepSpacing::linspace}) {
+    check_solver(config_of({.lambda_min_clipped = -1}, spacing, PredictionType::epsilon), 7);
+  }
 }
 
 TEST_CASE("multistep solver: what is not built is refused by name", "[diffusion]") {
@@ -142,4 +151,12 @@ TEST_CASE("multistep solver: what is not built is refused by name", "[diffusion]
   for (const char* algorithm : {"dpmsolver", "sde-dpmsolver", "sde-dpmsolver++"}) {
     CHECK_THROWS_WITH(refusal(algorithm)(), ContainsSubstring(std::string("algorithm_type '") + algorithm));
   }
+  const auto clipping_at = [](double lambda) {
+    const MultistepConfig rules{.lambda_min_clipped = lambda};
+    multistep_solver().run(network, linear_schedule(T), tensor_of({0.1}, {1, 1}),
+                           {.steps = 2, .spacing = "trailing", .multistep = &rules});
+  };
+  CHECK_NOTHROW(clipping_at(-20));
+  CHECK_THROWS_WITH(clipping_at(1), ContainsSubstring("lambda_min_clipped 1") && ContainsSubstring("trailing"));
+  CHECK_THROWS_WITH(clipping_at(20), ContainsSubstring("leaves no timestep"));
 }
