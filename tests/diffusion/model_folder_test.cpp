@@ -195,7 +195,7 @@ TEST_CASE("model folder: an index that says something else than the folder is re
              ContainsSubstring("component vqvae has the value [\"diffusers\",\"VQModel\"]"));
   CHECK_THAT(refusal("DDPMScheduler", "DDIMScheduler"), ContainsSubstring("holds a DDPMScheduler"));
   CHECK_THAT(refusal("UNet2DModel", "UNet2DConditionModel"), ContainsSubstring("UNet2DConditionModel"));
-  CHECK_THAT(refusal("{", "["), ContainsSubstring("not a JSON object"));
+  CHECK_THAT(refusal("{", "["), ContainsSubstring("not valid JSON"));
 }
 
 TEST_CASE("model folder: legacy attention names and convolutions of one pixel", "[diffusion][model_folder]") {
