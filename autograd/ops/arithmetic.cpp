@@ -17,9 +17,19 @@ Variable promoted(Variable (*op)(const Variable&, const Variable&), const Variab
 
 Variable constant(const Tensor& condition, DType dtype) { return Variable(condition.to(dtype)); }
 
-// The share of the gradient that goes to a: 1 where it wins, one half at a tie.
-Variable share(const Tensor& wins, const Tensor& ties, DType dtype) {
-  return Variable(add(wins.to(dtype), mul(ties.to(dtype), 0.5)));
+// The larger or smaller of a and b, as `beats` says: the gradient goes to the one that wins, at a tie one half to each.
+Variable record_extremum(const char* name,
+                         const Tensor& out,
+                         const Variable& a,
+                         const Variable& b,
+                         Tensor (*beats)(const Tensor&, const Tensor&)) {
+  const auto share_of = [beats](const Variable& mine, const Variable& other) {
+    return [mine = save(mine), other = save(other), beats](const Variable& g) {
+      const Tensor &x = mine().tensor(), &y = other().tensor();
+      return mul(g, Variable(add(beats(x, y).to(g.dtype()), mul(eq(x, y).to(g.dtype()), 0.5))));
+    };
+  };
+  return record(name, out, wrt(a, share_of(a, b)), wrt(b, share_of(b, a)));
 }
 
 }  // namespace
@@ -60,32 +70,14 @@ Variable maximum(const Variable& a, const Variable& b) {
   if (mixed(a, b)) {
     return promoted(maximum, a, b);
   }
-  return record("maximum", maximum(a.tensor(), b.tensor()),
-                wrt(a,
-                    [a = save(a), b = save(b)](const Variable& g) {
-                      const Tensor &x = a().tensor(), &y = b().tensor();
-                      return mul(g, share(gt(x, y), eq(x, y), g.dtype()));
-                    }),
-                wrt(b, [a = save(a), b = save(b)](const Variable& g) {
-                  const Tensor &x = a().tensor(), &y = b().tensor();
-                  return mul(g, share(gt(y, x), eq(x, y), g.dtype()));
-                }));
+  return record_extremum("maximum", maximum(a.tensor(), b.tensor()), a, b, gt);
 }
 
 Variable minimum(const Variable& a, const Variable& b) {
   if (mixed(a, b)) {
     return promoted(minimum, a, b);
   }
-  return record("minimum", minimum(a.tensor(), b.tensor()),
-                wrt(a,
-                    [a = save(a), b = save(b)](const Variable& g) {
-                      const Tensor &x = a().tensor(), &y = b().tensor();
-                      return mul(g, share(lt(x, y), eq(x, y), g.dtype()));
-                    }),
-                wrt(b, [a = save(a), b = save(b)](const Variable& g) {
-                  const Tensor &x = a().tensor(), &y = b().tensor();
-                  return mul(g, share(lt(y, x), eq(x, y), g.dtype()));
-                }));
+  return record_extremum("minimum", minimum(a.tensor(), b.tensor()), a, b, lt);
 }
 
 // d a^b = b a^(b-1) da + a^b ln a db. Both are 0, not NaN, where the power is constant: at b = 0, and at a = 0, b > 0.

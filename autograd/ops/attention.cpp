@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "autograd/ops/cast.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/index.h"
 #include "autograd/ops/matmul.h"
@@ -15,11 +14,6 @@ namespace sfumato {
 namespace {
 
 double default_scale(int64_t depth) { return 1 / std::sqrt(static_cast<double>(std::max<int64_t>(depth, 1))); }
-
-// Over the keys; bf16 in f32, rounded once.
-Variable softmax_of(const Variable& scores) {
-  return scores.dtype() == DType::bf16 ? to(softmax(to(scores, DType::f32), -1), DType::bf16) : softmax(scores, -1);
-}
 
 // Whether query i sees key j <= i, (queries, keys).
 Tensor causal_mask(int64_t queries, int64_t keys) {
@@ -38,13 +32,13 @@ Tensor causal_mask(int64_t queries, int64_t keys) {
 Variable softmax_where(const Tensor& mask, const Variable& scores) {
   constexpr double kHidden = -1e30;
   const Tensor unseen = logical_not(any(mask, {-1}, /*keepdim=*/true));
-  return masked_fill(softmax_of(masked_fill(scores, logical_not(mask), kHidden)), unseen, 0);
+  return masked_fill(softmax(masked_fill(scores, logical_not(mask), kHidden), -1), unseen, 0);
 }
 
 // softmax(scale q k^T) for q (..., L, D) and k (..., S, D). The scale goes to q, which is smaller than the scores
 // wherever S > D.
 Variable attention_weights(const Variable& q, const Variable& k, double scale) {
-  return softmax_of(matmul(q * scale, transpose(k, -2, -1)));
+  return softmax(matmul(q * scale, transpose(k, -2, -1)), -1);
 }
 
 }  // namespace
@@ -74,7 +68,7 @@ Variable scaled_dot_product_attention(const Variable& q,
   }
   check(visible.dtype() == q.dtype(), op, ": attn_mask must be bool or of q's dtype ", q.dtype(), ", got ",
         visible.dtype());
-  return matmul(softmax_of(scores + mask), v);
+  return matmul(softmax(scores + mask, -1), v);
 }
 
 Variable attention_channels_first(const Variable& q, const Variable& k, const Variable& v, int64_t heads) {

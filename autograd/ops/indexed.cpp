@@ -1,6 +1,5 @@
 #include "autograd/ops/indexed.h"
 
-#include "autograd/ops/cast.h"
 #include "autograd/ops/index.h"
 #include "autograd/ops/view.h"
 #include "autograd/record.h"
@@ -15,10 +14,7 @@ IndexedVariables record_indexed(const char* name, const IndexedResult& result, c
     }
     Shape kept = from;
     kept[d] = g.dim() == from.rank() ? g.size(d) : 1;
-    const Tensor places = indices().tensor().reshape(kept);
-    // Several values may come from one place: their sum is rounded to bf16 once.
-    const Variable wide = g.dtype() == DType::bf16 ? widened(g) : g;
-    return to(scatter_add(reshape(wide, kept), d, places, from), g.dtype());
+    return scatter_add(reshape(g, kept), d, indices().tensor().reshape(kept), from);
   };
   return {record(name, result.values, wrt(x, rule)), result.indices};
 }

@@ -1,6 +1,5 @@
 #include "autograd/ops/resample.h"
 
-#include "autograd/ops/cast.h"
 #include "autograd/ops/index.h"
 #include "autograd/ops/require.h"
 #include "autograd/ops/view.h"
@@ -35,9 +34,7 @@ Variable record_max_pool(const char* op, const Variable& x, const MaxPoolResult&
                   const Shape windows{from[0], from[1], g.size(2) * g.size(3)};
                   const Shape planes{from[0], from[1], from[2] * from[3]};
                   const Tensor flat = index().tensor().reshape(windows);
-                  // Windows may share a maximum: bf16 is added up in f32.
-                  const Variable wide = g.dtype() == DType::bf16 ? to(g, DType::f32) : g;
-                  return to(reshape(scatter_add(reshape(wide, windows), 2, flat, planes), from), g.dtype());
+                  return reshape(scatter_add(reshape(g, windows), 2, flat, planes), from);
                 }));
 }
 

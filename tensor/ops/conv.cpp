@@ -9,6 +9,7 @@
 #include "tensor/cost.h"
 #include "tensor/ops/elementwise.h"
 #include "tensor/ops/join.h"
+#include "tensor/ops/widened.h"
 
 namespace sfumato {
 namespace {
@@ -61,9 +62,7 @@ Shape output_shape(const char* op, const Shape& x, const Shape& weight, const Co
           output_size(op, width_of(options), x[3], weight[3])};
 }
 
-// bf16 is computed in f32 and rounded once: the one place that says so for all three convolutions.
 bool in_bf16(const Tensor& x) { return x.dtype() == DType::bf16; }
-Tensor widened(const Tensor& x) { return x.defined() ? x.to(DType::f32) : x; }
 
 void check_output_gradient(
     const char* op, const Shape& dy, const Shape& x, const Shape& weight, const Conv2dOptions& o) {

@@ -2,6 +2,7 @@
 
 #include "tensor/backend/backend.h"
 #include "tensor/cost.h"
+#include "tensor/ops/widened.h"
 
 namespace sfumato {
 namespace {
@@ -19,9 +20,6 @@ Tensor with_dim_inserted(const Tensor& x, int at) {
   strides.insert(at, 1);
   return x.as_strided(shape, strides, x.storage_offset());
 }
-
-// bf16 is computed in f32 and rounded once: the one place that says so for both products.
-Tensor widened(const Tensor& x) { return x.defined() ? x.to(DType::f32) : x; }
 
 Shape batch_of(const Tensor& x) { return Shape(x.shape().span().first(static_cast<size_t>(x.dim() - 2))); }
 

@@ -5,6 +5,7 @@
 #include "tensor/ops/elementwise.h"
 #include "tensor/ops/lines.h"
 #include "tensor/ops/reduce.h"
+#include "tensor/ops/widened.h"
 
 namespace sfumato {
 namespace {
@@ -29,8 +30,7 @@ void check_group_norm(
   check_affine("bias", bias);
 }
 
-// bf16 is computed in f32; undefined tensors stay so.
-Tensor widened(const Tensor& x) { return x.defined() ? x.to(DType::f32) : x; }
+// Back from f32; undefined tensors stay so.
 Tensor narrowed(const Tensor& x) { return x.defined() ? x.to(DType::bf16) : x; }
 
 Tensor contiguous_or_undefined(const Tensor& x) { return x.defined() ? x.contiguous() : x; }

@@ -19,46 +19,24 @@ struct PhiloxRow {
   uint32_t draw = 0;
 };
 
-// The 4 * blocks words of blocks first_block, first_block + 1, ...
-void philox_words(const PhiloxRow& row, uint32_t first_block, int64_t blocks, uint32_t* out);
-// out[i] = word i < threshold ? 0 : scale * x[i] for the `count` words from first_block on.
-void philox_dropout(const PhiloxRow& row,
-                    uint32_t first_block,
-                    int64_t count,
-                    uint32_t threshold,
-                    float scale,
-                    const float* x,
-                    float* out);
+#define SFUMATO_RANDOM_KERNELS                                                                                    \
+  /* The 4 * blocks words of blocks first_block, first_block + 1, ... */                                          \
+  void philox_words(const PhiloxRow& row, uint32_t first_block, int64_t blocks, uint32_t* out);                   \
+  /* out[i] = word i < threshold ? 0 : scale * x[i] for the `count` words from first_block on. */                 \
+  void philox_dropout(const PhiloxRow& row, uint32_t first_block, int64_t count, uint32_t threshold, float scale, \
+                      const float* x, float* out);
 
+// Those of the best instruction set, and each set's own.
+SFUMATO_RANDOM_KERNELS
 namespace avx512 {
-void philox_words(const PhiloxRow& row, uint32_t first_block, int64_t blocks, uint32_t* out);
-void philox_dropout(const PhiloxRow& row,
-                    uint32_t first_block,
-                    int64_t count,
-                    uint32_t threshold,
-                    float scale,
-                    const float* x,
-                    float* out);
-}  // namespace avx512
+SFUMATO_RANDOM_KERNELS
+}
 namespace avx2 {
-void philox_words(const PhiloxRow& row, uint32_t first_block, int64_t blocks, uint32_t* out);
-void philox_dropout(const PhiloxRow& row,
-                    uint32_t first_block,
-                    int64_t count,
-                    uint32_t threshold,
-                    float scale,
-                    const float* x,
-                    float* out);
-}  // namespace avx2
+SFUMATO_RANDOM_KERNELS
+}
 namespace baseline {
-void philox_words(const PhiloxRow& row, uint32_t first_block, int64_t blocks, uint32_t* out);
-void philox_dropout(const PhiloxRow& row,
-                    uint32_t first_block,
-                    int64_t count,
-                    uint32_t threshold,
-                    float scale,
-                    const float* x,
-                    float* out);
-}  // namespace baseline
+SFUMATO_RANDOM_KERNELS
+}
+#undef SFUMATO_RANDOM_KERNELS
 
 }  // namespace sfumato::fast
