@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstdio>
 #include <vector>
 
 #include "nn/distributed/tree_exchange.h"
@@ -55,7 +54,7 @@ int main() {
       processor.push_back(processor_seconds() - used);
     }
     if (group->is_root()) {
-      std::printf("%lld %.9f %.9f\n", static_cast<long long>(elements * 4), median(seconds), median(processor));
+      fmt::print("{} {:.9f} {:.9f}\n", elements * 4, median(seconds), median(processor));
     }
   }
 }

@@ -160,11 +160,11 @@ void write_ledger(const std::string& out, const VlbReport& report, const std::op
 
 class EvaluateCommand {
  public:
-  EvaluateCommand(const EvaluateArguments& arguments, const Common& common)
-      : arguments_(arguments), common_(common), pipeline_(load_pipeline(arguments.model)) {}
+  EvaluateCommand(const EvaluateArguments& arguments, Common& common)
+      : arguments_(arguments), common_(common), group_(common.join()), pipeline_(load_pipeline(arguments.model)) {}
 
   int run() {
-    if (!arguments_.out.empty()) require_writable_folder(arguments_.out);
+    if (!arguments_.out.empty() && group_.is_root()) require_writable_folder(arguments_.out);
     if (!arguments_.variance_type.empty()) {
       pipeline_.scheduler.variance_type = parse_variance_type(arguments_.variance_type);
     }
@@ -176,9 +176,12 @@ class EvaluateCommand {
     options_ = arguments_.options;
     options_.null_label = load_classes(arguments_.model, *pipeline_.network).null_label;
     Progress progress("evaluate", options_.num, 0, 1, "samples");
-    options_.progress = [&](int64_t done, int64_t) { progress.update(done, arguments_.metric); };
+    options_.group = &group_;  // all compute, rank 0 speaks and writes
+    if (group_.is_root()) {
+      options_.progress = [&](int64_t done, int64_t) { progress.update(done, arguments_.metric); };
+    }
     const Json result = arguments_.metric == "vlb" ? vlb(progress) : ode(progress);
-    if (common_.json) std::puts(result.dump().c_str());
+    if (common_.json && group_.is_root()) std::puts(result.dump().c_str());
     return kOk;
   }
 
@@ -188,6 +191,7 @@ class EvaluateCommand {
     const VarianceType variance = pipeline_.scheduler.variance_type;
     const VlbReport report = evaluate_vlb(*pipeline_.network, schedule, *data_, options_,
                                           pipeline_.scheduler.prediction_options(), variance);
+    if (!group_.is_root()) return {};
     progress.finish();
     std::optional<VlbLedger> exact;
     if (const auto truth = truth_of(arguments_); truth && !report.discretized) {
@@ -211,6 +215,7 @@ class EvaluateCommand {
         .probe_kind = divergence == "gaussian" ? ProbeKind::gaussian : ProbeKind::rademacher};
     const OdeReport report = evaluate_ode(*pipeline_.network, schedule, *data_, options_,
                                           pipeline_.scheduler.prediction_options(), likelihood);
+    if (!group_.is_root()) return {};
     progress.finish();
     say("ode: " + text_of(report.nats, report.bits_per_dim()));
     Json json{{"metric", "ode"},
@@ -236,6 +241,7 @@ class EvaluateCommand {
 
   const EvaluateArguments& arguments_;
   const Common& common_;
+  ProcessGroup& group_;
   Pipeline pipeline_;
   std::shared_ptr<const Dataset> data_;
   EvaluateOptions options_;

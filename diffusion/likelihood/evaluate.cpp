@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "diffusion/likelihood/decoder.h"
+#include "nn/distributed/replicas.h"
 #include "tensor/ops/elementwise.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/random.h"
@@ -33,8 +34,14 @@ Tensor labels_of(
   return tensor_of(labels, {count}, DType::i64);
 }
 
-template <class F>
-void for_each_chunk(const DenoisingNetwork& network, const Dataset& data, const EvaluateOptions& options, F&& f) {
+// Calls numbers = work(chunk), then take(rows, numbers), for every chunk in order. Of several ranks chunk c is the work
+// of rank c mod p, and all take the numbers of all chunks.
+template <class Work, class Take>
+void for_each_chunk(const DenoisingNetwork& network,
+                    const Dataset& data,
+                    const EvaluateOptions& options,
+                    const Work& work,
+                    const Take& take) {
   Shape shape = data.sample_shape();
   check(shape == network.sample_shape(), "evaluate: the network is for samples of shape ", network.sample_shape(),
         ", but the data's are ", shape);
@@ -42,17 +49,29 @@ void for_each_chunk(const DenoisingNetwork& network, const Dataset& data, const 
         ", the size of the data, got ", options.num);
   const int64_t dims = shape.numel(), size = shape.rank() == 3 ? kImagesAtOnce : kPointsAtOnce;
   shape.insert(0, size);
-  for (int64_t first = 0; first < options.num; first += size) {
+  const auto rows_from = [&](int64_t first) { return std::min(size, options.num - first); };
+  const auto numbers_of = [&](int64_t first) {
     Tensor x = Tensor::empty(shape);
     for (int64_t i = 0; i < size; ++i) {
       const int64_t index = (first + i) % data.size();
       data.read(index, x.mutable_data<float>() + i * dims, SampleRandom(options.seed, index));
     }
-    const Chunk chunk{first, std::min(size, options.num - first), x.to(DType::f64),
-                      labels_of(network, data, options, first, size)};
+    const Chunk chunk{first, rows_from(first), x.to(DType::f64), labels_of(network, data, options, first, size)};
     const RandomScope scope({.seed = options.seed, .step = 0, .first_sample = first});
-    f(chunk);
+    std::vector<double> numbers = work(chunk);
     if (options.progress) options.progress(first + chunk.rows, options.num);
+    return numbers;
+  };
+  ProcessGroup* group = options.group;
+  const int64_t ranks = group != nullptr ? group->size() : 1, rank = group != nullptr ? group->rank() : 0;
+  for (int64_t round = 0; round < options.num; round += ranks * size) {
+    const int64_t own = round + rank * size;
+    const std::vector<double> mine = own < options.num ? numbers_of(own) : std::vector<double>();
+    for (int64_t from = 0; from < ranks && round + from * size < options.num; ++from) {
+      std::vector<double> numbers = from == rank ? mine : std::vector<double>();
+      if (ranks > 1) broadcast(*group, numbers, static_cast<int>(from));
+      take(rows_from(round + from * size), numbers);
+    }
   }
 }
 
@@ -106,13 +125,27 @@ VlbReport evaluate_vlb(const DenoisingNetwork& network,
   const auto steps = static_cast<size_t>(schedule.num_timesteps());
   std::vector<std::vector<double>> terms(steps), distortion(steps);
   std::vector<double> prior;
-  for_each_chunk(network, data, options, [&](const Chunk& chunk) {
+  const auto work = [&](const Chunk& chunk) {
+    std::vector<double> numbers;
     const Denoiser denoiser = wide_denoiser(network, chunk.labels);
-    append(prior, vlb_prior_term(schedule, chunk.x), chunk.rows);
+    append(numbers, vlb_prior_term(schedule, chunk.x), chunk.rows);
     for (size_t t = 0; t < steps; ++t) {
       const VlbTerm term = vlb_term_drawn(denoiser, schedule, chunk.x, static_cast<int64_t>(t), vlb);
-      append(terms[t], term.nats, chunk.rows);
-      append(distortion[t], term.distortion, chunk.rows);
+      append(numbers, term.nats, chunk.rows);
+      append(numbers, term.distortion, chunk.rows);
+    }
+    return numbers;
+  };
+  for_each_chunk(network, data, options, work, [&](int64_t rows, const std::vector<double>& numbers) {
+    const double* at = numbers.data();
+    const auto next = [&](std::vector<double>& all) {
+      all.insert(all.end(), at, at + rows);
+      at += rows;
+    };
+    next(prior);
+    for (size_t t = 0; t < steps; ++t) {
+      next(terms[t]);
+      next(distortion[t]);
     }
   });
   std::vector<double> total = prior;
@@ -144,10 +177,15 @@ OdeReport evaluate_ode(const DenoisingNetwork& network,
   given.sigma_max = table.sigma(static_cast<double>(schedule.num_timesteps() - 1));
   const double end = scale_of(given.sigma_max);  // x_T is N(0, I) before it is divided by its signal
   given.prior_log_density = [end](const Tensor& x) { return normal_log_density(x, end); };
-  for_each_chunk(network, data, options, [&](const Chunk& chunk) {
+  const auto work = [&](const Chunk& chunk) {
+    std::vector<double> numbers;
     const Tensor x = report.dequantized ? dequantized(chunk.x) : chunk.x;
     const DifferentiableDenoiser denoiser = differentiable(network, schedule, prediction, chunk.labels);
-    append(report.per_sample, -ode_log_likelihood(denoiser, x, given), chunk.rows);
+    append(numbers, -ode_log_likelihood(denoiser, x, given), chunk.rows);
+    return numbers;
+  };
+  for_each_chunk(network, data, options, work, [&](int64_t /*rows*/, const std::vector<double>& numbers) {
+    report.per_sample.insert(report.per_sample.end(), numbers.begin(), numbers.end());
   });
   report.nats = estimate(report.per_sample);
   return report;

@@ -20,6 +20,7 @@
 #include "diffusion/likelihood/ode_likelihood.h"
 #include "diffusion/likelihood/variational_bound.h"
 #include "nn/data/dataset.h"
+#include "nn/distributed/process_group.h"
 
 namespace sfumato {
 
@@ -28,6 +29,8 @@ struct EvaluateOptions {
   uint64_t seed = 0;
   std::optional<int64_t> null_label = {};                          // for a network with classes where data have none
   std::function<void(int64_t done, int64_t total)> progress = {};  // in samples
+  // Ranks that share the work: all make the same call and get the report of one rank, bit for bit.
+  ProcessGroup* group = nullptr;
 };
 
 // A mean over samples and its standard error.

@@ -73,6 +73,13 @@ void broadcast(ProcessGroup& group, std::string& text) {
   group.broadcast(text.data(), text.size());
 }
 
+void broadcast(ProcessGroup& group, std::vector<double>& values, int root) {
+  auto length = static_cast<int64_t>(values.size());
+  group.broadcast(&length, sizeof(length), root);
+  values.resize(static_cast<size_t>(length));
+  group.broadcast(values.data(), values.size() * sizeof(double), root);
+}
+
 void broadcast(ProcessGroup& group, NamedTensors& tensors) {
   if (group.size() == 1) {
     return;

@@ -9,6 +9,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "nn/distributed/process_group.h"
 #include "nn/module.h"
@@ -18,6 +19,8 @@ namespace sfumato {
 // Makes `tensors` those of rank 0, whatever they were. Others' are new tensors.
 void broadcast(ProcessGroup& group, NamedTensors& tensors);
 void broadcast(ProcessGroup& group, std::string& text);
+// Makes `values` those of rank `root`, however many there are.
+void broadcast(ProcessGroup& group, std::vector<double>& values, int root);
 
 // Compares the XXH3-128 of all values; the names must be the same everywhere. Throws InternalError, on every rank, with
 // the first tensor that differs and the ranks whose bytes are not those of most: "weights after step 100: ranks differ,

@@ -84,6 +84,7 @@ void on_ranks(int size, const std::function<void(ProcessGroup& group)>& body) {
   Post post;
   std::vector<std::exception_ptr> errors(static_cast<size_t>(size));
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<size_t>(size));
   for (int rank = 0; rank < size; ++rank) {
     threads.emplace_back([&, rank] {
       const HelperThreadScope helper;
