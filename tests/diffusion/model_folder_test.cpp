@@ -195,7 +195,11 @@ TEST_CASE("model folder: an index that says something else than the folder is re
              ContainsSubstring("component vqvae has the value [\"diffusers\",\"VQModel\"]"));
   CHECK_THAT(refusal("DDPMScheduler", "DDIMScheduler"), ContainsSubstring("holds a DDPMScheduler"));
   CHECK_THAT(refusal("UNet2DModel", "UNet2DConditionModel"), ContainsSubstring("UNet2DConditionModel"));
-  CHECK_THAT(refusal("{", "["), ContainsSubstring("not valid JSON"));
+  CHECK_THAT(refusal("{", "["), ContainsSubstring("model_index.json") && ContainsSubstring("not valid JSON"));
+  const TemporaryFolder folder;
+  put_pipeline(folder / "m", "unet_ddpm", "ddpm");
+  put(folder / "m/model_index.json", "[]");
+  CHECK_THAT(message_of<FormatError>([&] { load_pipeline(folder / "m"); }), ContainsSubstring("not a JSON object"));
 }
 
 TEST_CASE("model folder: legacy attention names and convolutions of one pixel", "[diffusion][model_folder]") {
