@@ -181,7 +181,7 @@ class TrainCommand {
       load_checkpoint();
     }
     if (group_.is_root()) {
-      run_.truncate_metrics(trainer_->step_count());
+      skipped_ = run_.truncate_metrics(trainer_->step_count());
       run_.create(config_);
     }
   }
@@ -240,19 +240,18 @@ class TrainCommand {
     Progress progress("train", config_.steps, trainer_->step_count(), config_.batch_size,
                       dataset_->sample_shape().rank() > 1 ? "images" : "points");
     const auto start = std::chrono::steady_clock::now();
-    int skipped_in_a_row = 0;
     bool learned = trainer_->step_count() == config_.steps;
     while (trainer_->step_count() < config_.steps) {
       const Batch batch = loader.next();
-      const StepResult result = trainer_->step(batch.images, config_.class_conditional ? batch.labels : Tensor());
+      const Tensor labels = config_.class_conditional ? batch.labels : Tensor();
+      const StepResult result = trainer_->step(batch.images, labels);
       samples_processed_ += batch.images.size(0);
+      skipped_.count(result.skipped);
       log(metrics, result, progress);
-      skipped_in_a_row = result.skipped ? skipped_in_a_row + 1 : 0;
       learned |= !result.skipped;
-      if (skipped_in_a_row >= kMaxSkippedInARow) {
+      if (skipped_.in_a_row >= kMaxSkippedInARow) {
         progress.finish();
-        say(fmt::format("sfumato: diverged: loss or gradient not finite in {} steps up to {}", skipped_in_a_row,
-                        result.step));
+        say_diverged(result.step, trainer_->explain_skip(batch.images, labels));
         return kDiverged;
       }
       if (due(arguments_.check_ranks_every, result.step)) {
@@ -293,13 +292,24 @@ class TrainCommand {
     return kOk;
   }
 
+  // `bad_op`: the first one in this rank's rows, if there is one.
+  void say_diverged(int64_t step, const std::string& bad_op) const {
+    if (!group_.is_root() && !bad_op.empty()) {
+      std::fputs(fmt::format("sfumato: rank {}: the first bad op is {}\n", group_.rank(), bad_op).c_str(), stderr);
+    }
+    say(fmt::format("sfumato: diverged: loss or gradient not finite in {} steps up to {}; {}", skipped_.in_a_row, step,
+                    bad_op.empty() ? "no op here made it: a sum overflowed, or it was in another rank's rows"
+                                   : "the first bad op is " + bad_op));
+  }
+
   static bool due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
   void log(std::ofstream& metrics, const StepResult& result, Progress& progress) {
     if (!group_.is_root()) {
       return;
     }
-    progress.update(result.step, fmt::format("loss {:.4f}", result.loss));
+    const std::string skips = skipped_.total > 0 ? fmt::format(" ({} steps skipped)", skipped_.total) : "";
+    progress.update(result.step, fmt::format("loss {:.4f}{}", result.loss, skips));
     nlohmann::ordered_json line{{"step", result.step},
                                 {"loss", result.loss},
                                 {"grad_norm", result.grad_norm},
@@ -390,9 +400,14 @@ class TrainCommand {
     const size_t peak = allocator_stats().peak_bytes;
     say(fmt::format("model written to {} (peak tensor memory {:.3f} GiB)", run_.model().string(),
                     static_cast<double>(peak) / static_cast<double>(1 << 30)));
+    if (skipped_.total > 0) {
+      say(fmt::format("warning: {} of {} steps were skipped: their loss or gradient was not finite", skipped_.total,
+                      trainer_->step_count()));
+    }
     if (common_.json) {
       const nlohmann::json result{{"model", run_.model().string()},
                                   {"steps", trainer_->step_count()},
+                                  {"skipped_steps", skipped_.total},
                                   {"peak_bytes", peak},
                                   {"ranks", group_.size()}};
       std::puts(result.dump().c_str());
@@ -407,6 +422,7 @@ class TrainCommand {
   std::shared_ptr<const Dataset> dataset_;
   std::unique_ptr<Trainer> trainer_;
   int64_t samples_processed_ = 0;  // by this rank
+  SkippedSteps skipped_;
 };
 
 }  // namespace

@@ -130,7 +130,17 @@ void CheckpointFolder::save(const CheckpointContents& contents, const Checkpoint
     write_file_durably(building / kManifest, manifest.dump(2) + "\n");
   });
   write_file_durably(root_ / "latest", name_of_step(contents.step) + "\n");
-  prune(policy);
+  try {
+    prune(policy);
+  } catch (const IoError&) {  // as above
+  }
+}
+
+void CheckpointFolder::try_remove(const fs::path& path) {
+  try {
+    remove_tree(path);
+  } catch (const IoError&) {  // it costs space, and the next save will try again
+  }
 }
 
 void CheckpointFolder::prune(const CheckpointPolicy& policy) const {
@@ -139,11 +149,20 @@ void CheckpointFolder::prune(const CheckpointPolicy& policy) const {
     if (policy.keep_every > 0 && all[i] % policy.keep_every == 0) {
       continue;
     }
-    try {
-      remove_tree(path_of(all[i]));
-    } catch (const IoError&) {  // it costs space, and the next save will try again
+    try_remove(path_of(all[i]));
+  }
+  remove_unfinished();
+}
+
+// What a process that was killed inside a save left behind: this is the only one now.
+void CheckpointFolder::remove_unfinished() const {
+  for (const std::string& name : list_folder(root_)) {
+    const fs::path path(name);
+    if ((path.extension() == ".tmp" || path.extension() == ".old") && step_of(path.stem().string())) {
+      try_remove(root_ / name);
     }
   }
+  remove_unfinished_files(root_);
 }
 
 CheckpointContents CheckpointFolder::load(int64_t step) const {

@@ -60,6 +60,8 @@ class CheckpointFolder {
  private:
   bool is_whole(int64_t step) const;
   void prune(const CheckpointPolicy& policy) const;
+  void remove_unfinished() const;
+  static void try_remove(const std::filesystem::path& path);
   std::filesystem::path root_;
 };
 

@@ -31,6 +31,7 @@ void RunDirectory::create(const TrainConfig& config_values) const {
   try {
     make_directory(samples());
     make_directory(root_ / "checkpoints");
+    remove_unfinished_files(root_);
     write_file_durably(root_ / "env.json", environment_json());
     write_file_durably(config(), config_values.to_json());
   } catch (const IoError& error) {
@@ -38,9 +39,10 @@ void RunDirectory::create(const TrainConfig& config_values) const {
   }
 }
 
-void RunDirectory::truncate_metrics(int64_t step) const {
+SkippedSteps RunDirectory::truncate_metrics(int64_t step) const {
+  SkippedSteps skipped;
   if (!path_exists(metrics())) {
-    return;
+    return skipped;
   }
   std::istringstream lines(read_file(metrics(), kMetricsLimit));
   std::string kept;
@@ -48,9 +50,11 @@ void RunDirectory::truncate_metrics(int64_t step) const {
     const auto json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (json.is_object() && json.value("step", int64_t{0}) <= step && json.contains("step")) {
       kept += line + "\n";
+      skipped.count(json.value("skipped", false));
     }
   }
   write_file_durably(metrics(), kept);
+  return skipped;
 }
 
 }  // namespace sfumato

@@ -24,6 +24,16 @@ class CannotCreate : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// Steps whose loss or gradient was not finite.
+struct SkippedSteps {
+  int64_t total = 0, in_a_row = 0;  // up to the last step
+
+  void count(bool skipped) {
+    total += skipped ? 1 : 0;
+    in_a_row = skipped ? in_a_row + 1 : 0;
+  }
+};
+
 class RunDirectory {
  public:
   explicit RunDirectory(std::filesystem::path root) : root_(std::move(root)) {}
@@ -42,8 +52,8 @@ class RunDirectory {
   // Makes the folders and writes config.json and env.json. Throws CannotCreate with the system's reason.
   void create(const TrainConfig& config) const;
 
-  // Drops the metrics of steps after `step`: they will be computed again.
-  void truncate_metrics(int64_t step) const;
+  // Drops the metrics of steps after `step`: they will be computed again. Returns what is left to know of the others.
+  SkippedSteps truncate_metrics(int64_t step) const;
 
  private:
   std::filesystem::path root_;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "autograd/anomaly.h"
 #include "diffusion/objective/objective.h"
 #include "diffusion/process/gaussian.h"
 #include "diffusion/train/environment.h"
@@ -60,8 +61,7 @@ Trainer::Trainer(const TrainConfig& config,
   parallel_->prepare(*optimizer_);
 }
 
-double Trainer::micro_batch_gradient(const Tensor& x0, const Tensor& labels, int64_t first_sample) {
-  const RandomScope scope({.seed = static_cast<uint64_t>(config_.seed), .step = step_, .first_sample = first_sample});
+Variable Trainer::micro_batch_loss(const Tensor& x0, const Tensor& labels) {
   const Tensor t = randint(0, schedule_.num_timesteps(), {x0.size(0)}, "timestep");
   const Tensor noise = randn(x0.shape(), "noise");
   const Tensor x_t = q_sample(schedule_, x0, t, noise);
@@ -69,7 +69,6 @@ double Trainer::micro_batch_gradient(const Tensor& x0, const Tensor& labels, int
   const Tensor told =
       config_.label_dropout > 0 ? with_dropped_labels(labels, config_.label_dropout, config_.null_label()) : labels;
 
-  parallel_->begin_leaf();
   Variable errors = square((*network_)(x_t, t, told) - target);
   if (config_.min_snr_gamma > 0) {
     const Tensor weights = loss_weights(schedule_, prediction_type_, t, {.min_snr_gamma = config_.min_snr_gamma});
@@ -78,10 +77,34 @@ double Trainer::micro_batch_gradient(const Tensor& x0, const Tensor& labels, int
     errors = errors * reshape(weights, one_per_sample);
   }
   // Each micro-batch contributes its share of the batch's mean; V is a power of two, so the division is exact.
-  const Variable loss = mean(errors) * (1.0 / static_cast<double>(config_.num_micro_batches()));
+  return mean(errors) * (1.0 / static_cast<double>(config_.num_micro_batches()));
+}
+
+double Trainer::micro_batch_gradient(const Tensor& x0, const Tensor& labels, int64_t first_sample) {
+  const RandomScope scope({.seed = static_cast<uint64_t>(config_.seed), .step = step_, .first_sample = first_sample});
+  parallel_->begin_leaf();
+  const Variable loss = micro_batch_loss(x0, labels);
   loss.backward();
   parallel_->end_leaf();
   return loss.item();
+}
+
+// No gradient is exchanged: the other ranks may have found nothing, and would wait.
+std::string Trainer::explain_skip(const Tensor& x0, const Tensor& labels) {
+  const std::vector<Variable> parameters = network_->parameters();
+  try {
+    const AnomalyGuard guard;
+    for (int64_t row = 0; row < num_rows(); row += config_.micro_batch) {
+      const RandomScope scope({.seed = static_cast<uint64_t>(config_.seed),
+                               .step = step_ - 1,  // step() has counted it
+                               .first_sample = first_row() + row});
+      const Tensor of_these = labels.defined() ? narrow(labels, 0, row, config_.micro_batch) : Tensor();
+      grad(micro_batch_loss(narrow(x0, 0, row, config_.micro_batch), of_these), parameters);
+    }
+  } catch (const AnomalyError& error) {
+    return error.op() + " (" + error.what() + ")";
+  }
+  return {};
 }
 
 StepResult Trainer::step(const Tensor& x0, const Tensor& labels) {

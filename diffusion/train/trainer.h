@@ -24,6 +24,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "diffusion/model/network.h"
 #include "diffusion/schedule/noise_schedule.h"
@@ -71,6 +72,10 @@ class Trainer {
   // Compares weights and averages of all ranks, which all call it; throws InternalError naming the first tensor that
   // differs and where.
   void check_ranks() const;
+  // Which op first made a value that is not finite, in words, when the last step was skipped: runs it again on the same
+  // rows with anomaly detection ("autograd/anomaly.h"). Empty when there is none: another rank's rows were bad, or a
+  // sum of finite values overflowed. Changes nothing.
+  std::string explain_skip(const Tensor& x0, const Tensor& labels = {});
   // Updates made (or skipped) so far.
   int64_t step_count() const { return step_; }
 
@@ -89,6 +94,8 @@ class Trainer {
           std::unique_ptr<ProcessGroup> alone,
           ProcessGroup* group,
           const TrainerOptions& options);
+  // Of a batch's mean, the share of these; everything random is that of the scope in force.
+  Variable micro_batch_loss(const Tensor& x0, const Tensor& labels);
   double micro_batch_gradient(const Tensor& x0, const Tensor& labels, int64_t first_sample);
 
   std::unique_ptr<ProcessGroup> alone_;  // where no group was given

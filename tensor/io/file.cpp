@@ -53,10 +53,12 @@ fs::path parent_of(const fs::path& path) {
   return parent.empty() ? fs::path(".") : parent;
 }
 
+constexpr std::string_view kUnfinished = ".writing-";
+
 // A new file beside `path`; its name is set in `temporary`. It does not contain that of `path`, which may be as long as
 // the file system allows.
 FileHandle open_temporary(const fs::path& path, fs::path& temporary) {
-  std::string name = (parent_of(path) / ".writing-XXXXXX").string();
+  std::string name = (parent_of(path) / (std::string(kUnfinished) + "XXXXXX")).string();
   FileHandle handle(retry([&] { return file_system().make_temporary(name.data()); }));
   if (handle.get() < 0) {
     fail("create", path, errno);
@@ -283,6 +285,14 @@ void write_folder_durably(const fs::path& path, const std::function<void(const f
   rename_durably(path, old);
   rename_durably(building, path);
   remove_tree(old);
+}
+
+void remove_unfinished_files(const fs::path& folder) {
+  for (const std::string& name : list_folder(folder)) {
+    if (name.starts_with(kUnfinished) && name.size() == kUnfinished.size() + 6) {
+      remove_tree(folder / name);
+    }
+  }
 }
 
 void sync_directory(const fs::path& path) {

@@ -134,6 +134,10 @@ void rename_durably(const std::filesystem::path& from, const std::filesystem::pa
 void write_folder_durably(const std::filesystem::path& path,
                           const std::function<void(const std::filesystem::path& folder)>& fill);
 
+// Removes the temporary files of write_file_durably() calls in this folder that were killed; nobody may be writing
+// there. Throws IoError.
+void remove_unfinished_files(const std::filesystem::path& folder);
+
 // Waits until the entries of a folder (not what its files hold) are on the disk. Throws IoError.
 void sync_directory(const std::filesystem::path& path);
 

@@ -156,6 +156,20 @@ TEST_CASE("checkpoint: the newest stay, and those of every so many steps", "[io]
   CHECK(read_file(temporary.path() / "checkpoints" / "latest", 100) == "step-9\n");
 }
 
+TEST_CASE("checkpoint: the next save removes what killed ones left, and nothing else", "[io][checkpoint]") {
+  const TemporaryFolder temporary;
+  const CheckpointFolder folder(temporary.path() / "checkpoints");
+  const auto root = temporary.path() / "checkpoints";
+  folder.save(contents_of(1), kPolicy);
+  for (const char* name : {"step-7.tmp", "step-9.old", "mine.tmp"}) make_directory(root / name);
+  for (const char* name : {"step-7.tmp/weights.safetensors", ".writing-abc123", ".writing-mine", "notes"}) {
+    put(root / name, "x");
+  }
+  folder.save(contents_of(2), kPolicy);
+  CHECK(list_folder(root) ==
+        std::vector<std::string>{".writing-mine", "latest", "mine.tmp", "notes", "step-1", "step-2"});
+}
+
 TEST_CASE("checkpoint: without room nothing is begun", "[io][checkpoint]") {
   MemoryDisk disk;
   const FileSystemScope scope(disk);
