@@ -201,7 +201,8 @@ Tensor scatter_add(const Tensor& source, int64_t dim, const Tensor& index, const
   Tensor out = zeros(shape, source.dtype());
   dispatch<kReals | kIntegers>("scatter_add", source.dtype(), [&]<class T>() {
     if (source.numel() > 0) {
-      scatter_lines<T>(source, d, index.to(DType::i64), out, [](T& sum, T value) { sum = static_cast<T>(sum + value); });
+      scatter_lines<T>(source, d, index.to(DType::i64), out,
+                       [](T& sum, T value) { sum = static_cast<T>(sum + value); });
     }
   });
   return out;
